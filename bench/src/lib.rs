@@ -1,0 +1,1 @@
+//! Warder's benchmarks

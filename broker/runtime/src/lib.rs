@@ -1,0 +1,1 @@
+//! Runs plugins: wasmtime, grants, capabilities, limits

@@ -1,0 +1,1 @@
+//! Warder: the secrets broker gateway

@@ -1,0 +1,1 @@
+//! Where Warder keeps things: engines, the barrier, seals, audit sinks
