@@ -1,1 +1,17 @@
-//! Warder's rules: model, tokens, policy, routing, cache, audit; no sockets, no files, no wasm
+//! Warder's rules, pure: who may do what, where it goes, what may be cached, what is recorded.
+//!
+//! No socket, no file, no wasm: the seams are in [`port`], and the crates above implement them.
+//! Rooms (`authn`, `authz`, `route`, `cache`, `audit`, `sys`) share only the leaves declared
+//! first; `broker` alone sees all rooms. `tests/arrows.rs` holds the table.
+
+// Leaves.
+pub mod clock;
+pub mod error;
+pub mod identity;
+pub mod json;
+pub mod path;
+pub mod port;
+pub mod request;
+pub mod sealed;
+pub mod secret;
+pub mod txn;

@@ -1,0 +1,60 @@
+//! Who asks.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use crate::clock::Timestamp;
+
+/// What kind of token an identity came with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenKind {
+    /// Self-contained and encrypted: no storage, no renewal, no revocation.
+    Batch,
+    /// Stored, renewable, revocable.
+    Service,
+}
+
+/// An authenticated caller. Made by `authn` alone; it holds no credential.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Handle of a stored token (lower-case hex digest of the token under the barrier's salt);
+    /// empty for batch tokens.
+    pub digest: String,
+    /// Accessor of the token; empty for batch tokens.
+    pub accessor: String,
+    /// Policy names, sorted, `default` included unless opted out.
+    pub policies: Vec<String>,
+    /// Name for people, e.g. `token-ci`.
+    pub display_name: String,
+    /// The path that issued the token, e.g. `auth/token/create`.
+    pub path: String,
+    /// Metadata of the login or of the token.
+    pub metadata: BTreeMap<String, String>,
+    /// Entity behind the alias, when there is one.
+    pub entity_id: Option<String>,
+    /// Service or batch.
+    pub kind: TokenKind,
+    /// Uses are counted: `Tokens::spend` must run before anything happens.
+    pub counted: bool,
+    /// No parent.
+    pub orphan: bool,
+    /// End of the token; none for root.
+    pub expires: Option<Timestamp>,
+}
+
+impl Identity {
+    /// Whether the `root` policy is among the policies.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.policies.iter().any(|name| name == "root")
+    }
+}
+
+/// The other end of the connection.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// Address of the caller, none on a unix socket.
+    pub address: Option<IpAddr>,
+    /// PEM chain shown by the client, leaf first; empty without mutual TLS.
+    pub certificates: Vec<String>,
+}

@@ -1,0 +1,7 @@
+//! The seams: what core asks of storage, plugins, seals and audit sinks. Everything below
+//! implements one of these; nothing in core knows who does.
+
+pub mod backend;
+pub mod seal;
+pub mod sink;
+pub mod storage;

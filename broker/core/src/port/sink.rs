@@ -1,0 +1,27 @@
+//! Port: where audit records go.
+
+use std::io;
+
+/// One destination of audit records. Called by the sink's own worker thread only, so it may
+/// block; a call that outlasts the sink's deadline counts as a refusal for the waiting requests.
+pub trait Sink: Send + 'static {
+    /// Appends whole records, each one line ending in `\n`, in order. `Ok` means: taken as
+    /// durably as the sink promises.
+    ///
+    /// # Errors
+    /// Any; the records are then refused, and none of them may be half there after a reopen.
+    fn append(&mut self, lines: &[u8]) -> io::Result<()>;
+
+    /// Reopens what it writes to (log rotation).
+    ///
+    /// # Errors
+    /// When the destination cannot be opened; the old one stays in use.
+    fn reopen(&mut self) -> io::Result<()>;
+
+    /// The last complete record it holds, to continue the hash chain; none for an empty or
+    /// write-only destination.
+    ///
+    /// # Errors
+    /// When the destination cannot be read.
+    fn last_line(&mut self) -> io::Result<Option<Vec<u8>>>;
+}

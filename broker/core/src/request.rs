@@ -1,0 +1,315 @@
+//! What a door hands to the broker, and what it gets back.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    error::{Error, Result},
+    identity::Peer,
+    json,
+    path::Path,
+    secret::Secret,
+};
+
+/// What is asked of a path. `Create` and `Update` are one verb on the wire (`Update`), told
+/// apart by the backend's `exists`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// Write where nothing was.
+    Create,
+    /// Remove.
+    Delete,
+    /// Names under a folder.
+    List,
+    /// RFC 7396 merge.
+    Patch,
+    /// Fetch.
+    Read,
+    /// Run a rotation.
+    Rotate,
+    /// Write over.
+    Update,
+}
+
+impl Operation {
+    /// The lower-case word used in audit records and policies.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::List => "list",
+            Self::Patch => "patch",
+            Self::Read => "read",
+            Self::Rotate => "rotate",
+            Self::Update => "update",
+        }
+    }
+}
+
+/// Which protocol surface a request came through; answers differ in shape, never in decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// `/api/v1`.
+    Native,
+    /// Vault-compatible `/v1`.
+    Vault,
+}
+
+/// What the native API asks of a secret; plugins map each view to a route (`secret-routes`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SecretView {
+    /// Destroy named versions for good.
+    Destroy,
+    /// Names under a folder.
+    Listing,
+    /// Soft-delete named versions.
+    Remove,
+    /// Restore soft-deleted versions.
+    Undelete,
+    /// The value: read, write, patch, delete the latest.
+    Value,
+    /// Versions and what is known of them, no values.
+    Versions,
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub enum Address {
+    /// The path as policies see it, mount first: `secret/data/a`.
+    Canonical(Path),
+    /// A path of `/api/v1/secrets`, resolved through mounts and their `secret-routes`.
+    Secret {
+        /// What is asked of it.
+        view: SecretView,
+        /// As the caller wrote it.
+        path: Path,
+    },
+}
+
+/// The members of a request's body and query, each with its value as checked JSON text.
+///
+/// Values are secrets until a plugin's description says that they are not.
+#[derive(Clone, Default)]
+pub struct Fields(Vec<(String, Secret)>);
+
+impl Fields {
+    /// Takes a checked JSON object apart.
+    ///
+    /// # Errors
+    /// `invalid_request` when the body is malformed, nested too deep or no object.
+    pub fn from_json(body: &[u8]) -> Result<Self> {
+        let text = json::check(body).map_err(|e| Error::invalid("body", e.to_string()))?;
+        let members = json::members(text)
+            .map_err(|_| Error::invalid("body", "the body must be a JSON object"))?;
+        Ok(Self(members.into_iter().map(|(name, raw)| (name.into_owned(), Secret::from(raw))).collect()))
+    }
+
+    /// Adds or replaces a member; `text` is checked JSON text.
+    pub fn set(&mut self, name: impl Into<String>, text: impl Into<Secret>) {
+        let name = name.into();
+        self.0.retain(|(had, _)| *had != name);
+        self.0.push((name, text.into()));
+    }
+
+    /// Adds or replaces a member by a string value.
+    pub fn set_string(&mut self, name: impl Into<String>, value: &str) {
+        let mut text = Vec::with_capacity(value.len() + 2);
+        json::write_string(&mut text, value);
+        self.set(name, text);
+    }
+
+    /// The JSON text of a member.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Secret> {
+        self.0.iter().find(|(had, _)| had == name).map(|(_, text)| text)
+    }
+
+    /// Takes a member out.
+    pub fn take(&mut self, name: &str) -> Option<Secret> {
+        let at = self.0.iter().position(|(had, _)| had == name)?;
+        Some(self.0.remove(at).1)
+    }
+
+    /// Names and JSON texts in the order they came.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), text))
+    }
+
+    /// Whether there is no member.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of it as one JSON object.
+    #[must_use]
+    pub fn to_json(&self) -> Secret {
+        json::compose(self.0.iter().map(|(name, text)| (name.as_str(), text.expose_str().unwrap_or("null"))))
+    }
+
+    /// Deserializes all members into a typed request.
+    ///
+    /// # Errors
+    /// `invalid_request` with serde's words, which name fields and types but no values.
+    pub fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
+        let text = self.to_json();
+        serde_json::from_slice(text.expose()).map_err(|e| Error::invalid("body", redacted(&e)))
+    }
+}
+
+/// serde names the offending value in "invalid type: string \"..\"": keep the types, drop values.
+fn redacted(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let mut quoted = false;
+    let cleaned: String = text
+        .chars()
+        .filter_map(|c| match c {
+            '"' => {
+                quoted = !quoted;
+                Some(c)
+            }
+            _ if quoted => None,
+            _ => Some(c),
+        })
+        .collect();
+    cleaned.replace("\"\"", "<value>")
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// One request, decoded and bounded by a door.
+#[derive(Debug)]
+pub struct Request {
+    /// Echoed to the caller and written to logs and audit.
+    pub id: String,
+    /// The door it came through.
+    pub door: Door,
+    /// The token, when there was one.
+    pub credential: Option<Secret>,
+    /// The other end.
+    pub peer: Peer,
+    /// What is asked; a write is always `Update` here.
+    pub operation: Operation,
+    /// Of what.
+    pub address: Address,
+    /// With which parameters (body and query).
+    pub fields: Fields,
+    /// `?refresh=true`: go around the cache.
+    pub refresh: bool,
+    /// Wall time for the whole request.
+    pub deadline: Duration,
+}
+
+/// JSON text of an answer; secret, shared, zeroized.
+pub type Document = Secret;
+
+/// What a request is answered with.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Data.
+    Document(Document),
+    /// Existed; deleted or destroyed. What is still known about it: 404 with data.
+    Gone(Document),
+    /// Names under a folder, sorted; `next` continues after the last one.
+    Names {
+        /// Folders end in `/`.
+        keys: Vec<String>,
+    },
+    /// Nothing there (read, list) or nothing to say (write, delete).
+    Nothing,
+    /// Bytes as they are.
+    Raw {
+        /// HTTP status.
+        status: u16,
+        /// Media type.
+        content_type: String,
+        /// Body.
+        body: Secret,
+    },
+}
+
+/// A token issued by this request, for the envelope's `auth` block.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// The token itself.
+    pub token: Secret,
+    /// Its accessor; empty for batch tokens.
+    pub accessor: String,
+    /// Policies.
+    pub policies: Vec<String>,
+    /// Time to live; zero means it does not expire.
+    pub ttl: Duration,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+    /// Entity, if any.
+    pub entity_id: Option<String>,
+    /// Metadata.
+    pub metadata: std::collections::BTreeMap<String, String>,
+    /// Service or batch.
+    pub kind: crate::identity::TokenKind,
+    /// No parent.
+    pub orphan: bool,
+    /// Remaining uses; zero means unlimited.
+    pub num_uses: u32,
+}
+
+/// How an answer relates to the native secrets API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretRoute {
+    /// What the native API asks.
+    pub view: SecretView,
+    /// Path under the mount as the native API names it: `{path...}`.
+    pub pattern: String,
+    /// Route that answers: `data/{path...}`.
+    pub route: String,
+    /// Pointer to the secret in bodies and answers; empty is the whole.
+    pub value_at: String,
+    /// Pointer to what is known about it in answers.
+    pub about_at: Option<String>,
+    /// Pointer to the check-and-set version in bodies.
+    pub check_at: Option<String>,
+}
+
+/// What the broker answers.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The answer.
+    pub answer: Answer,
+    /// For people.
+    pub warnings: Vec<String>,
+    /// A token issued by this request.
+    pub auth: Option<Auth>,
+    /// The canonical path it was served from.
+    pub resolved: Path,
+    /// `Create` or `Update` once decided; the request's operation otherwise.
+    pub operation: Operation,
+    /// Set for requests to `/api/v1/secrets`.
+    pub route: Option<Arc<SecretRoute>>,
+    /// Answered by the cache.
+    pub cached: bool,
+}
+
+impl Reply {
+    /// A plain reply.
+    #[must_use]
+    pub const fn new(operation: Operation, resolved: Path, answer: Answer) -> Self {
+        Self { answer, warnings: Vec::new(), auth: None, resolved, operation, route: None, cached: false }
+    }
+}
+
+/// Serializes a value into an answer's document.
+///
+/// # Errors
+/// `internal` when the type cannot be JSON.
+pub fn document<T: serde::Serialize>(value: &T) -> Result<Document> {
+    let text = Zeroizing::new(serde_json::to_vec(value).map_err(Error::internal)?);
+    Ok(Secret::from(text.as_slice()))
+}
