@@ -9,9 +9,15 @@ pub mod clock;
 pub mod error;
 pub mod identity;
 pub mod json;
+pub mod memo;
 pub mod path;
 pub mod port;
 pub mod request;
 pub mod sealed;
 pub mod secret;
 pub mod txn;
+
+// Rooms.
+pub mod audit;
+pub mod authn;
+pub mod authz;

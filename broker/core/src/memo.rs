@@ -1,0 +1,160 @@
+//! A bounded memory of values derived from storage, exact by construction: nothing that a commit
+//! touched is ever found again. Rooms use it for parsed tokens, policies and the mount table.
+//!
+//! How it stays exact: a reader takes a [`Ticket`] before it reads storage and hands it in with
+//! the value; any commit below the prefix between the two voids the ticket.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{
+        RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::port::storage::Observer;
+
+/// Values derived from the storage keys below one prefix.
+pub struct Memo<K, V> {
+    prefix: String,
+    key_of: Forget<K>,
+    capacity: usize,
+    /// Bumped before and after every commit below the prefix; odd bits do not matter, change does.
+    changes: AtomicU64,
+    /// Commits under way below the prefix.
+    pending: AtomicU64,
+    values: RwLock<HashMap<K, V>>,
+}
+
+/// What a changed storage key voids.
+pub enum Forget<K> {
+    /// Everything.
+    All,
+    /// The value under the key that this makes of the storage key.
+    One(fn(&str) -> K),
+}
+
+/// Proof of when a read began.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket(u64);
+
+impl<K: Eq + Hash + Clone, V: Clone> Memo<K, V> {
+    /// Remembers at most `capacity` values derived from keys that start with `prefix`.
+    #[must_use]
+    pub fn new(prefix: impl Into<String>, key_of: Forget<K>, capacity: usize) -> Self {
+        Self {
+            prefix: prefix.into(),
+            key_of,
+            capacity,
+            changes: AtomicU64::new(0),
+            pending: AtomicU64::new(0),
+            values: RwLock::new(HashMap::new()),
+        }
+    }
+
+    /// The value, if it is still exact.
+    pub fn find(&self, key: &K) -> Option<V> {
+        self.values.read().ok()?.get(key).cloned()
+    }
+
+    /// To be taken before storage is read.
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.changes.load(Ordering::SeqCst))
+    }
+
+    /// Remembers `value`, unless something changed since the ticket was taken.
+    pub fn keep(&self, ticket: Ticket, key: K, value: V) {
+        let Ok(mut values) = self.values.write() else { return };
+        // Both are read under the lock that `void` takes: a change after this finds the value.
+        if self.pending.load(Ordering::SeqCst) > 0 || self.changes.load(Ordering::SeqCst) != ticket.0 {
+            return;
+        }
+        if values.len() >= self.capacity {
+            values.clear();
+        }
+        values.insert(key, value);
+    }
+
+    fn void(&self, keys: &[&str]) {
+        let mut touched = keys.iter().filter(|key| key.starts_with(&self.prefix)).peekable();
+        if touched.peek().is_none() {
+            return;
+        }
+        let Ok(mut values) = self.values.write() else { return };
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        match &self.key_of {
+            Forget::All => values.clear(),
+            Forget::One(key_of) => touched.for_each(|key| _ = values.remove(&key_of(key))),
+        }
+    }
+
+    fn concerns(&self, keys: &[&str]) -> bool {
+        keys.iter().any(|key| key.starts_with(&self.prefix))
+    }
+}
+
+impl<K: Eq + Hash + Clone + Send + Sync, V: Clone + Send + Sync> Observer for Memo<K, V> {
+    fn before(&self, keys: &[&str]) {
+        if self.concerns(keys) {
+            self.pending.fetch_add(1, Ordering::SeqCst);
+            self.void(keys);
+        }
+    }
+
+    fn after(&self, keys: &[&str], _committed: bool) {
+        if self.concerns(keys) {
+            self.void(keys);
+            self.pending.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn forget(&self) {
+        if let Ok(mut values) = self.values.write() {
+            self.changes.fetch_add(1, Ordering::SeqCst);
+            values.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memo() -> Memo<String, u8> {
+        Memo::new("p/", Forget::One(str::to_owned), 2)
+    }
+
+    #[test]
+    fn a_value_read_before_a_commit_is_not_kept_after_it() {
+        let memo = memo();
+        let ticket = memo.ticket();
+        memo.before(&["p/x"]);
+        memo.after(&["p/x"], true);
+        memo.keep(ticket, "p/a".into(), 1);
+        assert_eq!(memo.find(&"p/a".into()), None);
+    }
+
+    #[test]
+    fn nothing_is_kept_while_a_commit_is_under_way() {
+        let memo = memo();
+        memo.before(&["p/a"]);
+        memo.keep(memo.ticket(), "p/a".into(), 1);
+        assert_eq!(memo.find(&"p/a".into()), None);
+        memo.after(&["p/a"], true);
+        memo.keep(memo.ticket(), "p/a".into(), 2);
+        assert_eq!(memo.find(&"p/a".into()), Some(2));
+    }
+
+    #[test]
+    fn a_commit_voids_its_own_key_only_and_foreign_prefixes_nothing() {
+        let memo = memo();
+        memo.keep(memo.ticket(), "p/a".into(), 1);
+        memo.keep(memo.ticket(), "p/b".into(), 2);
+        memo.before(&["p/a", "q/b"]);
+        memo.after(&["p/a", "q/b"], true);
+        assert_eq!((memo.find(&"p/a".into()), memo.find(&"p/b".into())), (None, Some(2)));
+        memo.forget();
+        assert_eq!(memo.find(&"p/b".into()), None);
+    }
+}
