@@ -126,15 +126,7 @@ impl Error {
     /// An error of this kind with words for the caller.
     #[must_use]
     pub fn new(kind: ErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind,
-            detail: detail.into(),
-            field: None,
-            plugin: None,
-            mount: None,
-            retry_after: None,
-            source: None,
-        }
+        Self { kind, detail: detail.into(), field: None, plugin: None, mount: None, retry_after: None, source: None }
     }
 
     /// The caller's input is wrong at `field`.
@@ -146,8 +138,7 @@ impl Error {
     /// Our own fault; the caller reads a constant, the log gets the source.
     #[must_use]
     pub fn internal(source: impl Into<Box<dyn error::Error + Send + Sync>>) -> Self {
-        Self::new(ErrorKind::Internal, "internal error; the log has the reason under this request id")
-            .because(source)
+        Self::new(ErrorKind::Internal, "internal error; the log has the reason under this request id").because(source)
     }
 
     /// The uniform denial: says nothing about why.

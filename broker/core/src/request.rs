@@ -102,8 +102,7 @@ impl Fields {
     /// `invalid_request` when the body is malformed, nested too deep or no object.
     pub fn from_json(body: &[u8]) -> Result<Self> {
         let text = json::check(body).map_err(|e| Error::invalid("body", e.to_string()))?;
-        let members = json::members(text)
-            .map_err(|_| Error::invalid("body", "the body must be a JSON object"))?;
+        let members = json::members(text).map_err(|_| Error::invalid("body", "the body must be a JSON object"))?;
         Ok(Self(members.into_iter().map(|(name, raw)| (name.into_owned(), Secret::from(raw))).collect()))
     }
 

@@ -102,7 +102,14 @@ mod tests {
 
     #[test]
     fn foreign_headers_are_refused() {
-        for record in [&b""[..], b"\x01\x00\x00", b"\x02\x00\x00\x00", b"\x01\x01\x03\x00", b"\x01\x01\x00\x02", b"\x01\x00\x01\x00"] {
+        for record in [
+            &b""[..],
+            b"\x01\x00\x00",
+            b"\x02\x00\x00\x00",
+            b"\x01\x01\x03\x00",
+            b"\x01\x01\x00\x02",
+            b"\x01\x00\x01\x00",
+        ] {
             assert!(Content::decode(record).is_err());
         }
     }

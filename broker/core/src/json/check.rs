@@ -22,10 +22,7 @@ pub const MAX_DEPTH: usize = 64;
 pub fn check(text: &[u8]) -> Result<&str, JsonError> {
     let text = std::str::from_utf8(text).map_err(|e| position(text, e.valid_up_to()))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    Depth(MAX_DEPTH)
-        .deserialize(&mut deserializer)
-        .and_then(|()| deserializer.end())
-        .map_err(|e| refused(&e))?;
+    Depth(MAX_DEPTH).deserialize(&mut deserializer).and_then(|()| deserializer.end()).map_err(|e| refused(&e))?;
     Ok(text)
 }
 
@@ -107,7 +104,6 @@ impl<'de> Visitor<'de> for Depth {
         Ok(())
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -101,12 +101,10 @@ fn merge_into(out: &mut Vec<u8>, target: Option<&str>, patch: &str) -> Result<()
         Some(text) if kind(text) == Kind::Object => members(text)?,
         _ => Vec::new(),
     };
-    let kept = old.iter().filter_map(|(name, raw)| {
-        match changes.iter().find(|(changed, _)| changed == name) {
-            None => Some((name, Some(*raw), None)),
-            Some((_, change)) if kind(change) == Kind::Null => None,
-            Some((_, change)) => Some((name, Some(*raw), Some(*change))),
-        }
+    let kept = old.iter().filter_map(|(name, raw)| match changes.iter().find(|(changed, _)| changed == name) {
+        None => Some((name, Some(*raw), None)),
+        Some((_, change)) if kind(change) == Kind::Null => None,
+        Some((_, change)) => Some((name, Some(*raw), Some(*change))),
     });
     let added = changes
         .iter()

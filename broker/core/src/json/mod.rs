@@ -78,9 +78,7 @@ pub fn string(text: &str) -> Result<Zeroizing<String>, JsonError> {
     if kind(text) != Kind::String {
         return Err(JsonError::Type { expected: "string" });
     }
-    serde_json::from_str::<Cow<'_, str>>(text)
-        .map(|cow| Zeroizing::new(cow.into_owned()))
-        .map_err(|e| malformed(&e))
+    serde_json::from_str::<Cow<'_, str>>(text).map(|cow| Zeroizing::new(cow.into_owned())).map_err(|e| malformed(&e))
 }
 
 /// What a JSON text is, by its first byte.

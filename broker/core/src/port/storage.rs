@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{error::{Error, Result}, secret::Secret};
+use crate::{
+    error::{Error, Result},
+    secret::Secret,
+};
 
 /// A count of commits; 0 is the empty store.
 pub type Revision = u64;
