@@ -1,1 +1,190 @@
-//! Audit: what happened.
+//! Audit: no record, no request. `broker` calls [`Audit::record`] before any effect and before an
+//! answer's bytes leave; nobody else writes records.
+//!
+//! Invariant: `record` returns `Ok` only when at least one sink took the record; a value never
+//! reaches a sink in the clear; each sink's records form an unbroken chain.
+//!
+//! Each sink has one worker thread, one bounded queue, one salt and one chain. The worker takes
+//! all that is queued, formats it, appends it as one buffer and then confirms every waiter, so
+//! the cost of a durable append is shared by all callers that wait for it. A sink that refuses,
+//! hangs past its deadline or has a full queue fails that record only for itself; it is then
+//! skipped, and offered one record now and then until it takes one.
+//!
+//! # The record
+//! One JSON object a line. Members in this order; those that do not apply are absent:
+//!
+//! | member | holds |
+//! |---|---|
+//! | `time` | RFC 3339, UTC, milliseconds: of the request (`open`, `hit`), of the answer (`close`) |
+//! | `seq` | 1, 2, 3, ... in this sink |
+//! | `prev` | lower-case hex SHA-256 of the previous line without its newline; 64 zeros when `seq` is 1 |
+//! | `type` | `open` before effects, `close` before the answer leaves, `hit`: both in one, for a cached answer |
+//! | `id` | request id, the same in `open` and `close` |
+//! | `door` | `native`, `vault`; absent for what happened without a request |
+//! | `operation` | `create`, `delete`, `list`, `patch`, `read`, `rotate`, `update` |
+//! | `path` | canonical path, or as asked when it was not resolved |
+//! | `mount`, `plugin` | what it resolved to |
+//! | `remote_address` | address of the caller |
+//! | `auth` | `token`* as presented; of a known caller: `accessor`*, `display_name`, `policies`, `token_type`, `entity_id` |
+//! | `request` | members of body and query, every leaf* |
+//! | `response` | data of the answer, every leaf* |
+//! | `issued` | a token made by this request: `token`*, `accessor`*, `policies`, `token_type`, `entity_id` |
+//! | `error` | `code`, `detail` |
+//! | `hash` | lower-case hex SHA-256 of this line's bytes before `,"hash":` |
+//!
+//! `*` stands as `hmac-sha256:<hex>` under the sink's salt ([`hmac_text`] makes the same from a
+//! value that an operator wants to find), or as `hmac-sha256:sealed` while there is no salt.
+//! A string is hashed as its unescaped UTF-8, a number or boolean as its JSON text; `null`,
+//! member names and shapes stay. What is no JSON, has more than 4,096 leaves or would take more
+//! than 1 MiB is hashed as a whole.
+//!
+//! `init`, `unseal`, `seal`, login failures and denied requests are records like any other.
+
+mod chain;
+mod digest;
+mod entry;
+mod lane;
+mod line;
+#[cfg(test)]
+mod tests;
+pub mod verify;
+mod worker;
+
+use std::{
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+pub use digest::{AnswerDigest, hmac_text};
+pub use entry::{Entry, Outcome, Record};
+pub use lane::{SinkConfig, SinkStatus};
+pub use verify::MAX_LINE_BYTES;
+
+use crate::{
+    clock::Clock,
+    error::{Error, ErrorKind, Result},
+    port::sink::Sink,
+    secret::Secret,
+};
+use digest::Keys;
+use entry::Pending;
+use lane::Lane;
+use worker::Worker;
+
+/// The audit log: all sinks, each behind its own worker.
+pub struct Audit {
+    lanes: Vec<Arc<Lane>>,
+    workers: Vec<Running>,
+    clock: Arc<dyn Clock>,
+    started: Instant,
+}
+
+struct Running {
+    orders: mpsc::SyncSender<worker::Order>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Audit {
+    /// Starts one worker per sink. Without any sink every record is refused.
+    ///
+    /// # Errors
+    /// `invalid_request` for an empty or repeated name, a queue of 0 or a deadline of 0;
+    /// `internal` when a thread cannot be started.
+    pub fn start(sinks: Vec<(SinkConfig, Box<dyn Sink>)>, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        lane::check(sinks.iter().map(|(config, _)| config))?;
+        let mut audit = Self { lanes: Vec::new(), workers: Vec::new(), clock, started: Instant::now() };
+        for (config, sink) in sinks {
+            let (orders, received) = mpsc::sync_channel(config.queue);
+            let lane = Arc::new(Lane::new(config));
+            let ended = Worker::spawn(Arc::clone(&lane), sink, received, audit.started).map_err(Error::internal)?;
+            audit.lanes.push(lane);
+            audit.workers.push(Running { orders, ended });
+        }
+        Ok(Arc::new(audit))
+    }
+
+    /// Sets each sink's salt by its name: called after unseal.
+    pub fn set_salt(&self, salts: &dyn Fn(&str) -> Secret) {
+        for lane in &self.lanes {
+            lane.set_keys(Some(Arc::new(Keys::new(&salts(lane.name())))));
+        }
+    }
+
+    /// Forgets the salts: called when sealing.
+    pub fn clear_salt(&self) {
+        for lane in &self.lanes {
+            lane.set_keys(None);
+        }
+    }
+
+    /// Offers the record to every sink and waits until the first one took it.
+    ///
+    /// # Errors
+    /// `audit_unavailable` when every sink refused it, hung past its deadline or was skipped.
+    ///
+    /// # Cancel safety
+    /// A record once offered is written even when nobody waits any more.
+    pub async fn record(&self, mut record: Record) -> Result<()> {
+        record.stamp(self.clock.now());
+        let (pending, confirmed) = Pending::new(record, self.lanes.len());
+        let Some(patience) = self.offer(&pending) else {
+            return Err(unavailable());
+        };
+        drop(pending);
+        match tokio::time::timeout(patience, confirmed).await {
+            Ok(Ok(true)) => Ok(()),
+            _ => Err(unavailable()),
+        }
+    }
+
+    /// How each sink is doing.
+    #[must_use]
+    pub fn sinks(&self) -> Vec<SinkStatus> {
+        let now = self.now();
+        self.lanes.iter().map(|lane| lane.status(now)).collect()
+    }
+
+    /// Asks every worker to reopen its sink before its next append (log rotation).
+    pub fn reopen(&self) {
+        for (lane, worker) in self.lanes.iter().zip(&self.workers) {
+            lane.ask_reopen();
+            // A full queue wakes the worker as well.
+            let _ = worker.orders.try_send(worker::Order::Wake);
+        }
+    }
+
+    /// The longest deadline among the sinks whose queue took it; none when no queue did.
+    fn offer(&self, pending: &Arc<Pending>) -> Option<Duration> {
+        let now = self.now();
+        let mut patience = None;
+        for (lane, worker) in self.lanes.iter().zip(&self.workers) {
+            if lane.admits(now) && lane.enqueue(&worker.orders, pending) {
+                patience = patience.max(Some(lane.deadline()));
+            } else {
+                pending.refuse();
+            }
+        }
+        patience
+    }
+
+    fn now(&self) -> lane::Moment {
+        lane::Moment::since(self.started)
+    }
+}
+
+/// Lets every worker write what is queued, each for at most its deadline.
+impl Drop for Audit {
+    fn drop(&mut self) {
+        let ended: Vec<_> = self.workers.drain(..).map(|worker| worker.ended).collect();
+        for (lane, ended) in self.lanes.iter().zip(ended) {
+            let _ = ended.recv_timeout(lane.deadline());
+        }
+    }
+}
+
+fn unavailable() -> Error {
+    let mut error =
+        Error::new(ErrorKind::AuditUnavailable, "no audit sink took the record, so nothing was done or shown");
+    error.retry_after = Some(Duration::from_secs(1));
+    error
+}

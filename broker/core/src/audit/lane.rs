@@ -1,0 +1,235 @@
+//! One sink as its callers see it: how full, how healthy, worth offering a record or not.
+//!
+//! Invariant: nothing here blocks; what may block is behind the queue, in the worker.
+
+use std::{
+    collections::HashSet,
+    io,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        mpsc::{SyncSender, TrySendError},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{digest::Keys, entry::Pending, worker::Order};
+use crate::error::{Error, Result};
+
+/// How often a failed sink is offered a record, to see whether it recovered.
+const PROBE_EVERY: Duration = Duration::from_millis(100);
+
+/// How one sink is driven.
+#[derive(Clone, Debug)]
+pub struct SinkConfig {
+    /// What operators call it; unique, and the name that its salt goes by.
+    pub name: String,
+    /// The word of its kind: `file`, `stdout`, ...
+    pub kind: &'static str,
+    /// Records that may wait for it; at least 1.
+    pub queue: usize,
+    /// How long a record may wait to be taken.
+    pub deadline: Duration,
+}
+
+impl SinkConfig {
+    /// A queue of 4,096 records and a deadline of 2 seconds.
+    #[must_use]
+    pub fn new(name: impl Into<String>, kind: &'static str) -> Self {
+        Self { name: name.into(), kind, queue: 4096, deadline: Duration::from_secs(2) }
+    }
+}
+
+/// What operators see of a sink.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct SinkStatus {
+    /// Its name.
+    pub name: String,
+    /// The word of its kind.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Whether it took the last record that it was offered, and is not overdue with one.
+    pub healthy: bool,
+    /// Records waiting for it.
+    pub queued: usize,
+    /// Records it took since the start.
+    pub records: u64,
+    /// Records it did not take since the start: refused, queue full, or skipped while failed.
+    pub failures: u64,
+    /// Why it last failed, in the words of the operating system.
+    pub last_error: Option<String>,
+}
+
+/// Refuses configurations that cannot work.
+pub(super) fn check<'a>(configs: impl Iterator<Item = &'a SinkConfig>) -> Result<()> {
+    let mut names = HashSet::new();
+    for config in configs {
+        if config.name.is_empty() || !names.insert(&config.name) {
+            return Err(Error::invalid("audit.name", format!("audit sink name {:?} is empty or taken", config.name)));
+        }
+        if config.queue == 0 || config.deadline.is_zero() {
+            let detail = format!("audit sink {:?} needs a queue of at least 1 and a deadline over 0", config.name);
+            return Err(Error::invalid("audit.queue", detail));
+        }
+    }
+    Ok(())
+}
+
+/// Microseconds since the audit log started, never 0: 0 stands for "not".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment(u64);
+
+impl Moment {
+    pub(super) fn since(started: Instant) -> Self {
+        Self(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX).max(1))
+    }
+
+    fn plus(self, duration: Duration) -> u64 {
+        self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The state that callers and the worker share.
+pub(super) struct Lane {
+    config: SinkConfig,
+    keys: RwLock<Option<Arc<Keys>>>,
+    queued: AtomicUsize,
+    records: AtomicU64,
+    failures: AtomicU64,
+    last_error: Mutex<Option<String>>,
+    /// When the worker went into the sink; 0 while it is not there.
+    busy_since: AtomicU64,
+    /// When a failed sink may be offered the next record; 0 while it is healthy.
+    probe_at: AtomicU64,
+    reopen: AtomicBool,
+}
+
+impl Lane {
+    pub(super) const fn new(config: SinkConfig) -> Self {
+        Self {
+            config,
+            keys: RwLock::new(None),
+            queued: AtomicUsize::new(0),
+            records: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            last_error: Mutex::new(None),
+            busy_since: AtomicU64::new(0),
+            probe_at: AtomicU64::new(0),
+            reopen: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    pub(super) const fn deadline(&self) -> Duration {
+        self.config.deadline
+    }
+
+    pub(super) fn set_keys(&self, keys: Option<Arc<Keys>>) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    pub(super) fn keys(&self) -> Option<Arc<Keys>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether to offer it a record: yes while healthy, once in a while when failed, no while hung.
+    pub(super) fn admits(&self, now: Moment) -> bool {
+        let admitted = !self.hangs(now) && self.may_probe(now);
+        if !admitted {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        admitted
+    }
+
+    fn hangs(&self, now: Moment) -> bool {
+        let since = self.busy_since.load(Ordering::Acquire);
+        let hangs = since != 0 && now.0 > Moment(since).plus(self.config.deadline);
+        if hangs && self.probe_at.swap(now.0, Ordering::AcqRel) == 0 {
+            self.explain(format!("no answer within {:?}", self.config.deadline));
+        }
+        hangs
+    }
+
+    fn may_probe(&self, now: Moment) -> bool {
+        let at = self.probe_at.load(Ordering::Acquire);
+        let next = now.plus(PROBE_EVERY);
+        at == 0
+            || (at <= now.0 && self.probe_at.compare_exchange(at, next, Ordering::AcqRel, Ordering::Acquire).is_ok())
+    }
+
+    /// Puts the record into the worker's queue, or not when there is no room.
+    pub(super) fn enqueue(&self, orders: &SyncSender<Order>, pending: &Arc<Pending>) -> bool {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        let Err(refused) = orders.try_send(Order::Write(Arc::clone(pending))) else {
+            return true;
+        };
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.explain(match refused {
+            TrySendError::Full(_) => format!("its queue of {} records is full", self.config.queue),
+            TrySendError::Disconnected(_) => "its worker has ended".to_owned(),
+        });
+        false
+    }
+
+    pub(super) fn dequeued(&self) {
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn ask_reopen(&self) {
+        self.reopen.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take_reopen(&self) -> bool {
+        self.reopen.swap(false, Ordering::AcqRel)
+    }
+
+    /// The worker goes into the sink, which may never return.
+    pub(super) fn enter(&self, now: Moment) {
+        self.busy_since.store(now.0, Ordering::Release);
+    }
+
+    /// The worker is back.
+    pub(super) fn leave(&self) {
+        self.busy_since.store(0, Ordering::Release);
+    }
+
+    /// The sink took `count` records.
+    pub(super) fn took(&self, count: usize) {
+        self.records.fetch_add(count as u64, Ordering::Relaxed);
+        if self.probe_at.swap(0, Ordering::AcqRel) != 0 {
+            tracing::info!(audit.sink = self.name(), "audit sink recovered");
+        }
+    }
+
+    /// The sink refused `count` records.
+    pub(super) fn refused(&self, count: usize, now: Moment, error: &io::Error) {
+        self.failures.fetch_add(count as u64, Ordering::Relaxed);
+        self.probe_at.store(now.plus(PROBE_EVERY), Ordering::Release);
+        self.explain(error.to_string());
+    }
+
+    /// Keeps the reason for operators, and logs it when it is a new one.
+    pub(super) fn explain(&self, reason: String) {
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() != Some(&reason) {
+            tracing::error!(audit.sink = self.name(), reason, "audit sink failed");
+            *last = Some(reason);
+        }
+    }
+
+    pub(super) fn status(&self, now: Moment) -> SinkStatus {
+        SinkStatus {
+            name: self.config.name.clone(),
+            kind: self.config.kind,
+            healthy: !self.hangs(now) && self.probe_at.load(Ordering::Acquire) == 0,
+            queued: self.queued.load(Ordering::Relaxed),
+            records: self.records.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

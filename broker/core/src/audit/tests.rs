@@ -1,0 +1,1 @@
+//! Behaviour of the audit log against sink doubles.
