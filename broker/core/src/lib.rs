@@ -6,6 +6,7 @@
 
 // Leaves.
 pub mod clock;
+pub mod duration;
 pub mod error;
 pub mod identity;
 pub mod json;
@@ -15,9 +16,13 @@ pub mod port;
 pub mod request;
 pub mod sealed;
 pub mod secret;
+#[cfg(any(test, feature = "test-clock"))]
+pub mod testing;
 pub mod txn;
 
 // Rooms.
 pub mod audit;
 pub mod authn;
 pub mod authz;
+pub mod cache;
+pub mod route;

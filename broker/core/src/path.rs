@@ -70,16 +70,22 @@ impl Path {
         Ok(Self(text.into()))
     }
 
+    /// The folder that holds everything: listings of it start at the top.
+    #[must_use]
+    pub fn root() -> Self {
+        Self("".into())
+    }
+
     /// The text, with its trailing slash if it is a folder.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it ends in a slash.
+    /// Whether it ends in a slash, or is the root.
     #[must_use]
     pub fn is_folder(&self) -> bool {
-        self.0.ends_with('/')
+        self.0.is_empty() || self.0.ends_with('/')
     }
 
     /// The same path with one trailing slash.

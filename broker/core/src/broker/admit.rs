@@ -1,0 +1,380 @@
+//! Steps 1 to 5: from a request to an admission, which holds the permit and everything that was
+//! found on the way. What is refused here is recorded as refused.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Broker, plugin::Plugin};
+use crate::{
+    audit::{self, Outcome, Record},
+    authz::{self, Acl, Permit, Question, privileged},
+    cache,
+    error::{Error, ErrorKind, Result},
+    identity::{Identity, Peer},
+    path::Path,
+    port::backend::{Caller, Invocation, Route, Target},
+    request::{Address, Fields, Operation, Reply, Request, SecretRoute},
+    route::{self, Mount},
+    secret::Secret,
+    sys,
+    txn::Transaction,
+};
+
+/// A request that may go on.
+pub(super) struct Admission {
+    pub(super) id: String,
+    pub(super) operation: Operation,
+    pub(super) permit: Permit,
+    pub(super) identity: Option<Arc<Identity>>,
+    pub(super) acl: Option<Arc<Acl>>,
+    pub(super) credential: Secret,
+    pub(super) peer: Peer,
+    pub(super) path: Path,
+    pub(super) place: Place,
+    pub(super) fields: Arc<Fields>,
+    pub(super) secret_route: Option<Arc<SecretRoute>>,
+    pub(super) entry: audit::Entry,
+    pub(super) refresh: bool,
+    pub(super) deadline: std::time::Duration,
+}
+
+/// Who answers.
+pub(super) enum Place {
+    /// The broker itself.
+    Native(sys::Matched),
+    /// A plugin.
+    Plugin(Box<Spot>),
+}
+
+/// A route of a mounted plugin.
+pub(super) struct Spot {
+    pub(super) mount: Arc<Mount>,
+    pub(super) plugin: Plugin,
+    pub(super) route: Arc<Route>,
+    pub(super) target: Target,
+    /// The transaction in which `exists` was asked, to go on with.
+    pub(super) begun: Option<Transaction>,
+    /// Held by writers of this path.
+    pub(super) turn: Option<OwnedMutexGuard<()>>,
+}
+
+/// What is known before anybody asked whether it is allowed.
+struct Found {
+    path: Path,
+    place: Result<Place>,
+    fields: Fields,
+    secret_route: Option<Arc<SecretRoute>>,
+}
+
+impl Broker {
+    pub(super) async fn admit(self: &Arc<Self>, request: Request) -> Result<Admission> {
+        let mut entry = self.entry(&request);
+        if !self.is_open() {
+            return self.refuse(&entry, self.closed()).await;
+        }
+        let identity = match &request.credential {
+            None => None,
+            Some(token) => match self.sys.tokens.identify(token).await {
+                Ok(identity) => Some(identity),
+                Err(error) => return self.refuse(&entry, error).await,
+            },
+        };
+        entry.identity.clone_from(&identity);
+        match self.admitted(request, identity, &mut entry).await {
+            Ok(admission) => Ok(admission),
+            Err(error) => self.refuse(&entry, error).await,
+        }
+    }
+
+    async fn admitted(
+        self: &Arc<Self>,
+        mut request: Request,
+        identity: Option<Arc<Identity>>,
+        entry: &mut audit::Entry,
+    ) -> Result<Admission> {
+        let fields = std::mem::take(&mut request.fields);
+        let mut found = self.find(&request, fields).await.map_err(|e| or_unknown(e, identity.as_ref()))?;
+        let fields = Arc::new(std::mem::take(&mut found.fields));
+        entry.path = found.path.as_str().into();
+        entry.fields = (!fields.is_empty()).then(|| fields.clone());
+        if let Ok(Place::Plugin(spot)) = &found.place {
+            entry.mount = Some(spot.mount.path.as_str().into());
+            entry.plugin = Some(spot.mount.scope.plugin.as_str().into());
+        }
+        let public = matches!(&found.place, Ok(Place::Plugin(spot)) if spot.route.public);
+        let Some(identity) = identity else {
+            return match public {
+                true => self.public(request, found, fields, entry),
+                false => Err(unknown()),
+            };
+        };
+        let acl = self.sys.policies.acl_for(&identity.policies).await?;
+        let mut operation = request.operation;
+        let decided = self.decide(&request, &mut found, &fields, &identity, &acl, &mut operation).await;
+        entry.operation = operation.word();
+        // A use is a use, allowed or not.
+        if identity.counted {
+            self.sys.tokens.spend(&identity).await?;
+        }
+        let permit = decided?;
+        let place = found.place?;
+        takes(&place, operation)?;
+        Ok(admission(request, found.path, found.secret_route, place, fields, operation, permit, Some((identity, acl)), entry))
+    }
+
+    /// Where the request goes. A path that nobody serves is an error kept for later: whether the
+    /// caller may learn of it is a question of policy.
+    async fn find(&self, request: &Request, fields: Fields) -> Result<Found> {
+        match &request.address {
+            Address::Canonical(path) => {
+                let place = self.place(path).await?;
+                Ok(Found { path: path.clone(), place, fields, secret_route: None })
+            }
+            Address::Secret { view, path } => {
+                let table = self.sys.mounts.table().await?;
+                let routes = |mount: &Mount| self.loaded.of(mount).ok().map(|plugin| plugin.routes);
+                let resolved = route::resolve(&table, *view, path, &routes)?;
+                let fields = route::shape(&resolved.route, fields)?;
+                let place = self.place(&resolved.path).await?;
+                Ok(Found { path: resolved.path, place, fields, secret_route: Some(resolved.route) })
+            }
+        }
+    }
+
+    async fn place(&self, path: &Path) -> Result<Result<Place>> {
+        let text = path.as_str();
+        if sys::owns(text) {
+            let unsupported = || Error::new(ErrorKind::NotFound, "unsupported path");
+            return Ok(sys::find(text).map(Place::Native).ok_or_else(unsupported));
+        }
+        let table = self.sys.mounts.table().await?;
+        let Some(mount) = table.resolve(text) else {
+            let words = format!("no handler for route \"{text}\". route entry not found.");
+            return Ok(Err(Error::new(ErrorKind::NotFound, words)));
+        };
+        let plugin = self.loaded.of(mount)?;
+        let rest = text.get(mount.path.len()..).unwrap_or_default();
+        let Some((route, target)) = plugin.routes.find(rest) else {
+            let error = Error::new(ErrorKind::NotFound, "unsupported path");
+            return Ok(Err(error.in_plugin(&mount.scope.plugin, &mount.path)));
+        };
+        let spot = Spot { mount: mount.clone(), plugin, route, target, begun: None, turn: None };
+        Ok(Ok(Place::Plugin(Box::new(spot))))
+    }
+
+    /// Create or update, and whether that is allowed.
+    async fn decide(
+        self: &Arc<Self>,
+        request: &Request,
+        found: &mut Found,
+        fields: &Fields,
+        identity: &Arc<Identity>,
+        acl: &Acl,
+        operation: &mut Operation,
+    ) -> Result<Permit> {
+        if let Ok(Place::Plugin(spot)) = &mut found.place {
+            if writes(*operation) {
+                spot.turn = Some(self.stripe(&spot.mount, &spot.target).lock_owned().await);
+            }
+            if *operation == Operation::Update && spot.route.verbs.contains(&Operation::Create) {
+                *operation = self.create_or_update(request, spot, identity).await?;
+            }
+        }
+        let privileged = match &found.place {
+            Ok(Place::Plugin(spot)) => spot.route.privileged,
+            _ => privileged(found.path.as_str()),
+        };
+        if matches!(&found.place, Ok(Place::Native(matched)) if matched.open_to_all()) {
+            return Ok(Permit::public(found.path.clone(), *operation).held_by(identity.clone()));
+        }
+        let path = found.path.as_str();
+        let question = Question { operation: *operation, path, fields, privileged, wrap_ttl: None };
+        authz::authorize(acl, identity.clone(), &question, found.path.clone())
+    }
+
+    async fn create_or_update(
+        &self,
+        request: &Request,
+        spot: &mut Spot,
+        identity: &Arc<Identity>,
+    ) -> Result<Operation> {
+        let caller = Caller { identity: Some(identity.clone()), peer: request.peer.clone() };
+        let run = self.invocation(&spot.mount, caller, request.deadline, None).await?;
+        let ran = spot.plugin.backend.exists(run, spot.target.clone()).await;
+        spot.begun = ran.txn;
+        Ok(if ran.result? { Operation::Update } else { Operation::Create })
+    }
+
+    /// What one plugin call runs in; goes on with `txn` when there is one.
+    pub(super) async fn invocation(
+        &self,
+        mount: &Mount,
+        caller: Caller,
+        deadline: std::time::Duration,
+        txn: Option<Transaction>,
+    ) -> Result<Invocation> {
+        let txn = match txn {
+            Some(txn) => txn,
+            None => {
+                let snapshot = Arc::from(self.storage.snapshot().await?);
+                Transaction::begin(snapshot, mount.storage_prefix(), self.config.txn)
+            }
+        };
+        Ok(Invocation { mount: mount.scope.clone(), txn, caller, deadline })
+    }
+
+    fn public(
+        &self,
+        request: Request,
+        found: Found,
+        fields: Arc<Fields>,
+        entry: &audit::Entry,
+    ) -> Result<Admission> {
+        let operation = request.operation;
+        let permit = Permit::public(found.path.clone(), operation);
+        let place = found.place?;
+        takes(&place, operation)?;
+        Ok(admission(request, found.path, found.secret_route, place, fields, operation, permit, None, entry))
+    }
+
+    fn stripe(&self, mount: &Mount, target: &Target) -> Arc<tokio::sync::Mutex<()>> {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        (&mount.uuid, &target.captures).hash(&mut hasher);
+        let at = usize::try_from(hasher.finish() % self.stripes.len() as u64).unwrap_or_default();
+        self.stripes[at].clone()
+    }
+
+    fn entry(&self, request: &Request) -> audit::Entry {
+        let path = match &request.address {
+            Address::Canonical(path) | Address::Secret { path, .. } => path.as_str(),
+        };
+        let mut entry = audit::Entry::new(request.id.as_str(), self.clock.now(), request.operation.word(), path);
+        entry.door = Some(request.door);
+        entry.remote_address = request.peer.address;
+        entry.token.clone_from(&request.credential);
+        entry
+    }
+
+    /// Records a refusal; the caller gets the refusal, or that it could not be recorded.
+    pub(super) async fn refuse<T>(&self, entry: &audit::Entry, error: Error) -> Result<T> {
+        self.sys.audit.record(Record::combined(entry, Outcome::failed(&error))).await?;
+        Err(error)
+    }
+
+    /// The answer from memory, if this is a question that memory may answer.
+    pub(super) fn recall(&self, admission: &Admission) -> Option<Hit> {
+        if admission.refresh {
+            return None;
+        }
+        let key = admission.cache_key()?;
+        let entry = self.cache.find(&key, admission.asker(), self.clock.now())?;
+        let answer = entry.answer.clone()?;
+        let reply = admission.reply(answer, entry.warnings.clone(), true);
+        Some(Hit { reply, digest: entry.digest.clone() })
+    }
+}
+
+/// An answer from memory.
+pub(super) struct Hit {
+    pub(super) reply: Reply,
+    pub(super) digest: Arc<audit::AnswerDigest>,
+}
+
+impl Admission {
+    /// None for questions that are never answered from memory.
+    pub(super) fn cache_key(&self) -> Option<cache::Key> {
+        let Place::Plugin(spot) = &self.place else { return None };
+        if !matches!(self.operation, Operation::Read | Operation::List) || spot.route.issues_lease {
+            return None;
+        }
+        let parameters = self.fields.to_json();
+        let question = [self.operation.word(), self.path.as_str(), parameters.expose_str()?].join("\0");
+        Some(cache::Key { mount: spot.mount.uuid.as_str().into(), question: question.into(), caller: None })
+    }
+
+    /// Who asks, for answers that depend on it.
+    pub(super) fn asker(&self) -> &str {
+        self.identity.as_ref().map_or("", |identity| match identity.digest.as_str() {
+            "" => identity.display_name.as_str(),
+            digest => digest,
+        })
+    }
+
+    pub(super) fn reply(&self, answer: crate::request::Answer, warnings: Vec<String>, cached: bool) -> Reply {
+        Reply {
+            warnings,
+            route: self.secret_route.clone(),
+            cached,
+            ..Reply::new(self.operation, self.path.clone(), answer)
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "it only gathers what the two ways of admission found")]
+fn admission(
+    request: Request,
+    path: Path,
+    secret_route: Option<Arc<SecretRoute>>,
+    place: Place,
+    fields: Arc<Fields>,
+    operation: Operation,
+    permit: Permit,
+    known: Option<(Arc<Identity>, Arc<Acl>)>,
+    entry: &audit::Entry,
+) -> Admission {
+    let (identity, acl) = known.unzip();
+    Admission {
+        id: request.id,
+        operation,
+        permit,
+        identity,
+        acl,
+        credential: request.credential.unwrap_or_else(|| Secret::from("")),
+        peer: request.peer,
+        path,
+        place,
+        fields,
+        secret_route,
+        entry: entry.clone(),
+        refresh: request.refresh,
+        deadline: request.deadline,
+    }
+}
+
+const fn writes(operation: Operation) -> bool {
+    !matches!(operation, Operation::List | Operation::Read)
+}
+
+fn takes(place: &Place, operation: Operation) -> Result<()> {
+    let (ok, known) = match place {
+        Place::Native(matched) => (matched.takes(operation), None),
+        Place::Plugin(spot) => {
+            let verbs = &spot.route.verbs;
+            let ok = verbs.contains(&operation)
+                || (operation == Operation::Create && verbs.contains(&Operation::Update));
+            (ok, Some(spot))
+        }
+    };
+    if ok {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::MethodNotAllowed, "unsupported operation");
+    Err(match known {
+        Some(spot) => error.in_plugin(&spot.mount.scope.plugin, &spot.mount.path),
+        None => error,
+    })
+}
+
+fn unknown() -> Error {
+    Error::new(ErrorKind::Unauthenticated, "no token, or one that is unknown, expired or revoked")
+}
+
+/// Callers without an identity learn nothing about what exists.
+fn or_unknown(error: Error, identity: Option<&Arc<Identity>>) -> Error {
+    match (error.kind, identity) {
+        (ErrorKind::NotFound, None) => unknown(),
+        _ => error,
+    }
+}

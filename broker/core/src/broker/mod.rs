@@ -1,0 +1,208 @@
+//! The life of a request. `handle` reads like the design: identify, resolve, authorize, spend,
+//! record, answer from memory or from a fresh sandbox, commit, record, reply.
+//!
+//! Called by the doors only. Invariants: nothing has an effect before its open record was taken
+//! and without a permit; what began is finished even when the caller hangs up.
+
+mod admit;
+mod lifecycle;
+mod perform;
+mod plugin;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::Mutex;
+
+pub use lifecycle::Initialized;
+
+use crate::{
+    audit::{self, Audit, Record},
+    authn::{TokenConfig, Tokens},
+    authz::Policies,
+    cache::{Cache, CacheStats},
+    clock::Clock,
+    error::{Error, ErrorKind, Result},
+    port::{
+        backend::Plugins,
+        seal::{Seal, SealStatus},
+        storage::Storage,
+    },
+    request::{Reply, Request},
+    route::{Mounts, NewMount},
+    sys::Sys,
+    txn::TxnLimits,
+};
+use plugin::Loaded;
+
+/// Writers of one path wait in one of so many queues.
+const STRIPES: usize = 1024;
+
+/// What the broker is told by configuration.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    /// Token lifetimes.
+    pub token: TokenConfig,
+    /// Bound of the answer cache, in bytes.
+    pub cache_bytes: u64,
+    /// Development mode: errors of logins say what is mounted.
+    pub dev: bool,
+    /// Made when a store is initialized.
+    pub mounts: Vec<NewMount>,
+    /// Bounds of one plugin call's transaction.
+    pub txn: TxnLimits,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        Self {
+            token: TokenConfig::default(),
+            cache_bytes: 64 << 20,
+            dev: false,
+            mounts: Vec::new(),
+            txn: TxnLimits::default(),
+        }
+    }
+}
+
+/// What a broker is made of.
+pub struct Parts {
+    /// Storage behind the barrier.
+    pub storage: Arc<dyn Storage>,
+    /// What opens it.
+    pub seal: Arc<dyn Seal>,
+    /// Loaded plugins.
+    pub plugins: Arc<dyn Plugins>,
+    /// Where records go.
+    pub audit: Arc<Audit>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Settings.
+    pub config: BrokerConfig,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// The broker: everything behind the doors.
+pub struct Broker {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    config: BrokerConfig,
+    cache: Arc<Cache>,
+    sys: Sys,
+    loaded: Loaded,
+    stripes: Vec<Arc<Mutex<()>>>,
+    open: AtomicBool,
+    /// Held while the store is initialized, opened or closed.
+    turning: Mutex<()>,
+}
+
+impl Broker {
+    /// Puts a broker together; it serves nothing before [`Broker::start`], [`Broker::initialize`]
+    /// or [`Broker::unseal`] opened it.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { storage, seal, plugins, audit, clock, config } = parts;
+        let cache = Cache::new(config.cache_bytes);
+        storage.observe(cache.clone());
+        let sys = Sys {
+            tokens: Tokens::new(storage.clone(), clock.clone(), config.token.clone()),
+            policies: Policies::new(storage.clone(), clock.clone()),
+            mounts: Arc::new(Mounts::new(storage.clone(), clock.clone())),
+            plugins: plugins.clone(),
+            audit,
+            seal,
+        };
+        Arc::new(Self {
+            storage,
+            clock,
+            config,
+            cache,
+            sys,
+            loaded: Loaded::new(plugins),
+            stripes: (0..STRIPES).map(|_| Arc::default()).collect(),
+            open: AtomicBool::new(false),
+            turning: Mutex::default(),
+        })
+    }
+
+    /// Serves one request.
+    ///
+    /// # Errors
+    /// Every [`ErrorKind`]; the words are for the caller, the source is for the log.
+    ///
+    /// # Cancel safety
+    /// Dropping the future hangs up: what has begun goes on to its end, recorded.
+    pub async fn handle(self: &Arc<Self>, request: Request) -> Result<Reply> {
+        let deadline = request.deadline;
+        match tokio::time::timeout(deadline, self.answer(request)).await {
+            Ok(result) => result,
+            Err(_) => Err(late(deadline)),
+        }
+    }
+
+    /// Where the barrier stands.
+    #[must_use]
+    pub fn seal_status(&self) -> SealStatus {
+        self.sys.seal.status()
+    }
+
+    /// Whether requests are served: unsealed, and everything loaded.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// The audit log.
+    #[must_use]
+    pub const fn audit(&self) -> &Arc<Audit> {
+        &self.sys.audit
+    }
+
+    /// Counters of the answer cache.
+    #[must_use]
+    pub fn cache_stats(&self) -> CacheStats {
+        self.cache.stats()
+    }
+
+    async fn answer(self: &Arc<Self>, request: Request) -> Result<Reply> {
+        let admission = self.admit(request).await?;
+        if let Some(hit) = self.recall(&admission) {
+            let outcome = audit::Outcome::of(&hit.reply, Some(hit.digest));
+            self.sys.audit.record(Record::combined(&admission.entry, outcome)).await?;
+            return Ok(hit.reply);
+        }
+        let this = self.clone();
+        // Detached: a hang-up loses no lease and no record.
+        tokio::spawn(async move { this.perform(admission).await }).await.map_err(Error::internal)?
+    }
+
+    fn closed(&self) -> Error {
+        if self.sys.seal.status().initialized {
+            Error::sealed()
+        } else {
+            Error::new(ErrorKind::Uninitialized, "warder is not initialized: run `warder operator init`")
+        }
+    }
+}
+
+fn late(deadline: Duration) -> Error {
+    let words = format!("no answer within {} ms; what has begun is finished without you", deadline.as_millis());
+    Error::new(ErrorKind::DeadlineExceeded, words)
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("open", &self.is_open()).finish_non_exhaustive()
+    }
+}

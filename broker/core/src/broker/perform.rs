@@ -1,0 +1,178 @@
+//! Steps 6 to 10: open record, sandbox, commit, close record. Runs detached from the caller.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Broker,
+    admit::{Admission, Place, Spot},
+    plugin,
+};
+use crate::{
+    audit::{Outcome, Record},
+    cache::{self, Flight},
+    clock::Timestamp,
+    error::{Error, ErrorKind, Result},
+    port::{
+        backend::{Call, Caller, Observed, PluginReply},
+        storage,
+    },
+    request::{Answer, Operation, Reply},
+    route,
+    sys::{Ask, Served},
+    txn::ReadSet,
+};
+
+/// Tries of one call whose transaction meets a conflict.
+const ATTEMPTS: u32 = 32;
+
+/// A plugin's answer, committed.
+struct Made {
+    answer: Answer,
+    warnings: Vec<String>,
+    observed: Observed,
+    fresh: Option<Duration>,
+    reads: ReadSet,
+    wrote: bool,
+}
+
+impl Broker {
+    pub(super) async fn perform(self: Arc<Self>, mut admission: Admission) -> Result<Reply> {
+        let key = admission.cache_key();
+        let mut lead = None;
+        if let Some(key) = key.as_ref().filter(|_| !admission.refresh) {
+            match self.cache.flights().join(key).await {
+                Flight::Lead(turn) => lead = Some(turn),
+                Flight::Landed | Flight::Alone => {
+                    if let Some(hit) = self.recall(&admission) {
+                        let outcome = Outcome::of(&hit.reply, Some(hit.digest));
+                        self.sys.audit.record(Record::combined(&admission.entry, outcome)).await?;
+                        return Ok(hit.reply);
+                    }
+                }
+            }
+        }
+        self.sys.audit.record(Record::open(&admission.entry)).await?;
+        let ticket = self.cache.ticket();
+        let result = match &admission.place {
+            Place::Native(_) => self.native(&admission).await,
+            Place::Plugin(_) => self.sandboxed(&mut admission).await.map(|made| {
+                let reply = admission.reply(made.answer.clone(), made.warnings.clone(), false);
+                if let Some(key) = &key {
+                    if self.keep(ticket, key, &admission, made) {
+                        lead.iter().for_each(cache::Lead::kept);
+                    }
+                }
+                reply
+            }),
+        };
+        drop(lead);
+        let outcome = match &result {
+            Ok(reply) => Outcome::of(reply, None),
+            Err(error) => Outcome::failed(error),
+        };
+        self.sys.audit.record(Record::close(&admission.entry, outcome)).await?;
+        result
+    }
+
+    async fn native(&self, admission: &Admission) -> Result<Reply> {
+        let Place::Native(matched) = &admission.place else { return Err(Error::internal("not a native path")) };
+        let Some(acl) = &admission.acl else { return Err(Error::denied()) };
+        let ask = Ask {
+            permit: &admission.permit,
+            acl,
+            credential: &admission.credential,
+            operation: admission.operation,
+            captures: &matched.captures,
+            fields: &admission.fields,
+        };
+        let _turning = match matched.seals() {
+            true => Some(self.close_doors().await),
+            false => None,
+        };
+        let Served { answer, auth, warnings } = self.sys.serve(matched, &ask).await?;
+        Ok(Reply { auth, ..admission.reply(answer, warnings, false) })
+    }
+
+    /// Runs the plugin until its transaction commits without a conflict.
+    async fn sandboxed(&self, admission: &mut Admission) -> Result<Made> {
+        let operation = admission.operation;
+        let Place::Plugin(spot) = &mut admission.place else { return Err(Error::internal("not a plugin's path")) };
+        let lifted = route::lift(&spot.route, &spot.target.captures, &admission.fields)?;
+        let mut begun = spot.begun.take();
+        for attempt in 0..ATTEMPTS {
+            let caller = Caller { identity: admission.identity.clone(), peer: admission.peer.clone() };
+            let mut run = self.invocation(&spot.mount, caller.clone(), admission.deadline, begun.take()).await?;
+            if attempt > 0 && asks_exists(spot, operation) {
+                // The world changed: was this still the operation that was allowed?
+                let ran = spot.plugin.backend.exists(run, spot.target.clone()).await;
+                if ran.result? != (operation == Operation::Update) {
+                    return Err(Error::new(ErrorKind::Conflict, "the path came or went while it was written: try again"));
+                }
+                run = self.invocation(&spot.mount, caller, admission.deadline, ran.txn).await?;
+            }
+            let call = Call {
+                id: admission.id.clone(),
+                operation,
+                target: spot.target.clone(),
+                data: lifted.data.clone(),
+                secrets: lifted.secrets.clone(),
+                default_ttl: self.config.token.default_ttl,
+                max_ttl: self.config.token.max_ttl,
+            };
+            let ran = spot.plugin.backend.handle(run, call).await;
+            let name = |e: Error| named(e, spot);
+            let reply = ran.result.map_err(name)?;
+            let txn = ran.txn.ok_or_else(|| Error::internal("the sandbox lost its transaction"))?;
+            let (reads, wrote) = (txn.read_set().clone(), txn.wrote());
+            if wrote && self.storage.commit(txn.finish()).await? == storage::Outcome::Conflict {
+                continue;
+            }
+            return made(reply, ran.observed, reads, wrote, &lifted.unknown).map_err(name);
+        }
+        Err(Error::new(ErrorKind::Conflict, format!("lost against other writers {ATTEMPTS} times: try again")))
+    }
+
+    /// Keeps an answer as long as what the host saw it depend on allows; says whether it did.
+    fn keep(&self, ticket: cache::Ticket, key: &cache::Key, admission: &Admission, made: Made) -> bool {
+        let Some(until) = lasting(&made, self.clock.now()) else { return false };
+        let asker = made.observed.caller.then(|| admission.asker());
+        let entry = cache::Entry::new(Some(made.answer), made.warnings, self.clock.now(), until, made.reads);
+        self.cache.keep(ticket, key, asker, entry);
+        true
+    }
+}
+
+/// None: not at all. Otherwise until when, if there is an end.
+fn lasting(made: &Made, now: Timestamp) -> Option<Option<Timestamp>> {
+    if made.wrote || made.observed.unrepeatable || matches!(made.answer, Answer::Raw { .. }) {
+        return None;
+    }
+    match (made.observed.outside, made.fresh) {
+        (true, None) => None,
+        (true, Some(fresh)) => {
+            let stale = now.after(fresh);
+            Some(Some(made.observed.until.map_or(stale, |until| until.min(stale))))
+        }
+        (false, _) => Some(made.observed.until),
+    }
+}
+
+fn made(reply: PluginReply, observed: Observed, reads: ReadSet, wrote: bool, unknown: &[String]) -> Result<Made> {
+    let mut warnings = reply.warnings;
+    if !unknown.is_empty() {
+        warnings.push(format!("Endpoint ignored these unrecognized parameters: [{}]", unknown.join(" ")));
+    }
+    Ok(Made { answer: plugin::reveal(reply.answer)?, warnings, observed, fresh: reply.fresh, reads, wrote })
+}
+
+fn asks_exists(spot: &Spot, operation: Operation) -> bool {
+    matches!(operation, Operation::Create | Operation::Update) && spot.route.verbs.contains(&Operation::Create)
+}
+
+/// A fault names its plugin and mount; what the caller did wrong does not need to.
+fn named(error: Error, spot: &Spot) -> Error {
+    match error.plugin {
+        Some(_) => error,
+        None => error.in_plugin(&spot.mount.scope.plugin, &spot.mount.path),
+    }
+}

@@ -1,0 +1,266 @@
+//! What the broker serves itself: tokens, policies, mounts, audit and seal, under the canonical
+//! paths of the Vault-compatible API (`auth/token/...`, `sys/...`), whatever door asked.
+//!
+//! Called by `broker` with a permit in hand. To add a path: a line in [`ROUTES`] and its handler.
+//! Invariant: nothing here is reached without the permit that the path and operation need.
+
+mod mounts;
+mod policies;
+mod status;
+mod tokens;
+
+use std::sync::Arc;
+
+use crate::{
+    audit::Audit,
+    authn::Tokens,
+    authz::{Acl, Permit, Policies},
+    error::{Error, ErrorKind, Result},
+    port::{backend::Plugins, seal::Seal},
+    request::{Answer, Auth, Fields, Operation},
+    route::{Mounts, Pattern},
+    secret::Secret,
+};
+
+/// What a handler may touch.
+pub struct Sys {
+    /// Tokens.
+    pub tokens: Arc<Tokens>,
+    /// Policies.
+    pub policies: Arc<Policies>,
+    /// Mounts.
+    pub mounts: Arc<Mounts>,
+    /// Loaded plugins.
+    pub plugins: Arc<dyn Plugins>,
+    /// Audit.
+    pub audit: Arc<Audit>,
+    /// Seal.
+    pub seal: Arc<dyn Seal>,
+}
+
+impl std::fmt::Debug for Sys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sys").finish_non_exhaustive()
+    }
+}
+
+/// One request, allowed.
+pub struct Ask<'a> {
+    /// Proof.
+    pub permit: &'a Permit,
+    /// The caller's rules.
+    pub acl: &'a Acl,
+    /// The caller's token.
+    pub credential: &'a Secret,
+    /// What is asked.
+    pub operation: Operation,
+    /// Captures of the path.
+    pub captures: &'a [(String, String)],
+    /// Parameters.
+    pub fields: &'a Fields,
+}
+
+impl Ask<'_> {
+    fn capture(&self, name: &str) -> &str {
+        self.captures.iter().find(|(had, _)| had == name).map_or("", |(_, value)| value)
+    }
+
+    /// Whether the caller holds `sudo` on the path it asked for.
+    fn sudo(&self) -> bool {
+        let path = self.permit.path().as_str();
+        self.acl.capabilities(path).iter().any(|word| matches!(*word, "root" | "sudo"))
+    }
+}
+
+/// What a handler answers.
+#[derive(Debug)]
+pub struct Served {
+    /// The answer.
+    pub answer: Answer,
+    /// A token issued.
+    pub auth: Option<Auth>,
+    /// For people.
+    pub warnings: Vec<String>,
+}
+
+impl Served {
+    const fn nothing() -> Self {
+        Self { answer: Answer::Nothing, auth: None, warnings: Vec::new() }
+    }
+
+    const fn document(text: Secret) -> Self {
+        Self { answer: Answer::Document(text), auth: None, warnings: Vec::new() }
+    }
+
+    const fn names(keys: Vec<String>) -> Self {
+        Self { answer: Answer::Names { keys }, auth: None, warnings: Vec::new() }
+    }
+
+    fn json<T: serde::Serialize>(value: &T) -> Result<Self> {
+        crate::request::document(value).map(Self::document)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handler {
+    Audit,
+    Capabilities(tokens::Whose),
+    Create { orphan: bool },
+    Explain,
+    Accessors,
+    Lookup(tokens::Whose),
+    Mount,
+    MountOf,
+    Mounts,
+    Plugins,
+    Policies,
+    Policy,
+    Renew(tokens::Whose),
+    Revoke(tokens::Whose),
+    RevokeOrphan,
+    Seal,
+}
+
+/// One line of the table.
+struct Line {
+    pattern: &'static str,
+    operations: &'static [Operation],
+    handler: Handler,
+}
+
+const fn line(pattern: &'static str, operations: &'static [Operation], handler: Handler) -> Line {
+    Line { pattern, operations, handler }
+}
+
+use Operation::{Delete, List, Read, Update};
+use tokens::Whose;
+
+/// Every path that the broker serves itself.
+static ROUTES: &[Line] = &[
+    line("auth/token/accessors", &[List], Handler::Accessors),
+    line("auth/token/create", &[Update], Handler::Create { orphan: false }),
+    line("auth/token/create-orphan", &[Update], Handler::Create { orphan: true }),
+    line("auth/token/lookup", &[Update], Handler::Lookup(Whose::Token)),
+    line("auth/token/lookup-accessor", &[Update], Handler::Lookup(Whose::Accessor)),
+    line("auth/token/lookup-self", &[Read, Update], Handler::Lookup(Whose::Own)),
+    line("auth/token/renew", &[Update], Handler::Renew(Whose::Token)),
+    line("auth/token/renew-accessor", &[Update], Handler::Renew(Whose::Accessor)),
+    line("auth/token/renew-self", &[Update], Handler::Renew(Whose::Own)),
+    line("auth/token/revoke", &[Update], Handler::Revoke(Whose::Token)),
+    line("auth/token/revoke-accessor", &[Update], Handler::Revoke(Whose::Accessor)),
+    line("auth/token/revoke-orphan", &[Update], Handler::RevokeOrphan),
+    line("auth/token/revoke-self", &[Update], Handler::Revoke(Whose::Own)),
+    line("sys/audit", &[Read], Handler::Audit),
+    line("sys/capabilities", &[Update], Handler::Capabilities(Whose::Token)),
+    line("sys/capabilities-accessor", &[Update], Handler::Capabilities(Whose::Accessor)),
+    line("sys/capabilities-self", &[Update], Handler::Capabilities(Whose::Own)),
+    line("sys/internal/ui/mounts/{path...}", &[Read], Handler::MountOf),
+    line("sys/mounts", &[Read], Handler::Mounts),
+    line("sys/mounts/{path...}", &[Read, Update, Delete], Handler::Mount),
+    line("sys/plugins", &[Read], Handler::Plugins),
+    line("sys/policies/acl", &[List], Handler::Policies),
+    line("sys/policies/acl/{name...}", &[Read, Update, Delete], Handler::Policy),
+    line("sys/policies/explain", &[Update], Handler::Explain),
+    line("sys/seal", &[Update], Handler::Seal),
+];
+
+/// A path of the table, matched.
+#[derive(Clone, Debug)]
+pub struct Matched {
+    handler: Handler,
+    operations: &'static [Operation],
+    /// Captures of the path.
+    pub captures: Vec<(String, String)>,
+}
+
+impl Matched {
+    /// Whether the path takes this operation.
+    #[must_use]
+    pub fn takes(&self, operation: Operation) -> bool {
+        self.operations.contains(&operation)
+    }
+
+    /// Whether the path answers every token that is valid, whatever its policies: it checks by
+    /// itself what may be shown.
+    #[must_use]
+    pub const fn open_to_all(&self) -> bool {
+        matches!(self.handler, Handler::MountOf)
+    }
+
+    /// Whether the answer closes the barrier.
+    #[must_use]
+    pub const fn seals(&self) -> bool {
+        matches!(self.handler, Handler::Seal)
+    }
+}
+
+/// Whether the broker itself answers below this first segment.
+#[must_use]
+pub fn owns(path: &str) -> bool {
+    path.starts_with("sys/") || path.starts_with("auth/token/")
+}
+
+/// Finds a path in the table.
+#[must_use]
+pub fn find(path: &str) -> Option<Matched> {
+    ROUTES.iter().find_map(|line| {
+        // The table is ours: every pattern parses (tested below).
+        let captures = Pattern::parse(line.pattern).ok()?.captures(path)?;
+        Some(Matched { handler: line.handler, operations: line.operations, captures })
+    })
+}
+
+/// Every canonical path and operation of the table, for the every-door test.
+pub fn table() -> impl Iterator<Item = (&'static str, &'static [Operation])> {
+    ROUTES.iter().map(|line| (line.pattern, line.operations))
+}
+
+impl Sys {
+    /// Serves an allowed request.
+    ///
+    /// # Errors
+    /// What the handler says.
+    pub async fn serve(&self, matched: &Matched, ask: &Ask<'_>) -> Result<Served> {
+        match matched.handler {
+            Handler::Accessors => tokens::accessors(self).await,
+            Handler::Audit => Served::json(&serde_json::json!({ "sinks": self.audit.sinks() })),
+            Handler::Capabilities(whose) => tokens::capabilities(self, ask, whose).await,
+            Handler::Create { orphan } => tokens::create(self, ask, orphan).await,
+            Handler::Explain => policies::explain(self, ask).await,
+            Handler::Lookup(whose) => tokens::lookup(self, ask, whose).await,
+            Handler::Mount => mounts::one(self, ask).await,
+            Handler::MountOf => mounts::of_path(self, ask).await,
+            Handler::Mounts => mounts::all(self).await,
+            Handler::Plugins => Served::json(&serde_json::json!({ "plugins": self.plugins.list() })),
+            Handler::Policies => policies::names(self).await,
+            Handler::Policy => policies::one(self, ask).await,
+            Handler::Renew(whose) => tokens::renew(self, ask, whose).await,
+            Handler::Revoke(whose) => tokens::revoke(self, ask, whose).await,
+            Handler::RevokeOrphan => tokens::revoke_orphan(self, ask).await,
+            Handler::Seal => status::seal(self).await,
+        }
+    }
+}
+
+fn required<T>(value: Option<T>, field: &'static str) -> Result<T> {
+    value.ok_or_else(|| Error::invalid(field, format!("missing field: {field}")))
+}
+
+fn not_found(what: &'static str) -> Error {
+    Error::new(ErrorKind::NotFound, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_of_the_table_parses_and_finds_itself() {
+        for line in ROUTES {
+            let path = line.pattern.replace("{path...}", "x/y").replace("{name...}", "x");
+            let found = find(&path).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!(found.handler, line.handler, "{path}");
+            assert!(owns(&path));
+        }
+    }
+}

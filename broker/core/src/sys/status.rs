@@ -1,0 +1,9 @@
+//! The seal, as far as an authorized caller may move it.
+
+use super::{Served, Sys};
+use crate::error::Result;
+
+pub(super) async fn seal(sys: &Sys) -> Result<Served> {
+    sys.seal.seal().await?;
+    Ok(Served::nothing())
+}
