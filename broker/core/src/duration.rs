@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", " ", "-1", "-1s", "1", "s", "1x", "1h30", "1 h", "1.5h", "1e3", "18446744073709551615h", "+1s"] {
-            assert_eq!(parse(text).is_err(), text != "1", "{text:?}");
+        for text in ["", " ", "-1", "-1s", "s", "1x", "1h30", "1 h", "1.5h", "1e3", "18446744073709551615h", "+1s"] {
+            assert_eq!(parse(text), Err(DurationError), "{text:?}");
         }
         assert_eq!(parse("99999999999999999999"), Err(DurationError));
     }
