@@ -147,8 +147,12 @@ impl Lane {
     fn hangs(&self, now: Moment) -> bool {
         let since = self.busy_since.load(Ordering::Acquire);
         let hangs = since != 0 && now.0 > Moment(since).plus(self.config.deadline);
-        if hangs && self.probe_at.swap(now.0, Ordering::AcqRel) == 0 {
+        if hangs && self.probe_at.compare_exchange(0, now.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.explain(format!("no answer within {:?}", self.config.deadline));
+            if self.busy_since.load(Ordering::Acquire) != since {
+                // It came back meanwhile, and nobody else would take the mark away.
+                let _ = self.probe_at.compare_exchange(now.0, 0, Ordering::AcqRel, Ordering::Acquire);
+            }
         }
         hangs
     }

@@ -51,7 +51,7 @@ pub mod verify;
 mod worker;
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
@@ -81,7 +81,7 @@ pub struct Audit {
 
 struct Running {
     orders: mpsc::SyncSender<worker::Order>,
-    ended: mpsc::Receiver<()>,
+    ended: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Audit {
@@ -98,7 +98,7 @@ impl Audit {
             let lane = Arc::new(Lane::new(config));
             let ended = Worker::spawn(Arc::clone(&lane), sink, received, audit.started).map_err(Error::internal)?;
             audit.lanes.push(lane);
-            audit.workers.push(Running { orders, ended });
+            audit.workers.push(Running { orders, ended: Mutex::new(ended) });
         }
         Ok(Arc::new(audit))
     }
@@ -177,7 +177,8 @@ impl Drop for Audit {
     fn drop(&mut self) {
         let ended: Vec<_> = self.workers.drain(..).map(|worker| worker.ended).collect();
         for (lane, ended) in self.lanes.iter().zip(ended) {
-            let _ = ended.recv_timeout(lane.deadline());
+            // Disconnected: it ended. Timed out: it hangs, and is left behind.
+            let _ = ended.into_inner().unwrap_or_else(PoisonError::into_inner).recv_timeout(lane.deadline());
         }
     }
 }

@@ -1,0 +1,168 @@
+//! Every way to tamper with 50 records, and what verification says.
+
+use super::*;
+use crate::audit::{
+    MAX_LINE_BYTES,
+    chain::{Chain, HASH_MEMBER, TAIL},
+    verify::{Reason, Verified, VerifyError, verify},
+};
+
+fn lines(log: &[u8]) -> Vec<&[u8]> {
+    log.split_inclusive(|byte| *byte == b'\n').collect()
+}
+
+fn refusal(log: &[u8]) -> VerifyError {
+    verify(log).expect_err("this log was tampered with")
+}
+
+#[test]
+fn an_intact_log_is_verified() {
+    let log = log_of_50();
+    let last_hash = ring::digest::digest(&ring::digest::SHA256, lines(&log)[49].trim_ascii_end());
+    let last_hash = last_hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(verify(&log[..]), Ok(Verified { records: 50, first_seq: 1, last_seq: 50, last_hash }));
+}
+
+/// Each bit of each byte in the two lines that matter, and one bit of each byte in the whole.
+#[test]
+fn every_flipped_bit_is_found_in_its_record() {
+    let log = log_of_50();
+    let lines = lines(&log);
+    let mut start = 0;
+    for (i, line) in lines.iter().enumerate() {
+        let from = start - if i > 0 { lines[i - 1].len() } else { 0 };
+        let bad_line = if i > 0 { 2 } else { 1 };
+        for at in start..start + line.len() {
+            let mut altered = log.clone();
+            for bit in 0..8 {
+                altered[at] ^= 1 << bit;
+                assert_eq!(refusal(&altered[from..]).line, bad_line, "byte {at} bit {bit}");
+                if bit == at % 8 {
+                    let error = refusal(&altered);
+                    assert_eq!(error.line, i as u64 + 1, "byte {at} bit {bit}");
+                    assert_eq!(error.seq, if i == 0 { 0 } else { i as u64 + 1 });
+                }
+                altered[at] ^= 1 << bit;
+            }
+        }
+        start += line.len();
+    }
+}
+
+#[test]
+fn every_swap_is_found_at_its_first_record() {
+    let log = log_of_50();
+    for i in 0..50 {
+        for j in i + 1..50 {
+            let mut swapped = lines(&log);
+            swapped.swap(i, j);
+            let error = refusal(&swapped.concat());
+            // A log may begin anywhere: the second line tells that this one does not.
+            assert_eq!(error.line, i.max(1) as u64 + 1, "{i} and {j}");
+            assert!(matches!(error.reason, Reason::Misplaced { .. }));
+        }
+    }
+}
+
+#[test]
+fn every_removed_record_is_found() {
+    let log = log_of_50();
+    for i in 0..50 {
+        let mut rest = lines(&log);
+        rest.remove(i);
+        let verdict = verify(&rest.concat()[..]);
+        match i {
+            0 => assert_eq!(verdict.map(|v| v.first_seq), Ok(2)),
+            49 => assert_eq!(verdict.map(|v| v.last_seq), Ok(49)),
+            _ => {
+                let seq = i as u64 + 1;
+                let expected = VerifyError { line: seq, seq, reason: Reason::Misplaced { found: seq + 1 } };
+                assert_eq!(verdict, Err(expected));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_inserted_copy_is_found() {
+    let log = log_of_50();
+    for at in 0..=50 {
+        for copied in 0..50 {
+            let mut more = lines(&log);
+            let copy = more[copied];
+            more.insert(at, copy);
+            let first_bad = if at == 0 || at == copied { at + 1 } else { at };
+            assert_eq!(refusal(&more.concat()).line, first_bad as u64 + 1, "{copied} at {at}");
+        }
+    }
+}
+
+#[test]
+fn every_truncation_inside_a_record_is_found() {
+    let log = log_of_50();
+    let ends: Vec<usize> = lines(&log)
+        .iter()
+        .scan(0, |end, line| {
+            *end += line.len();
+            Some(*end)
+        })
+        .collect();
+    for cut in 0..log.len() {
+        let whole = ends.iter().filter(|end| **end <= cut).count() as u64;
+        let verdict = verify(&log[..cut]);
+        if cut == 0 || ends.contains(&cut) {
+            assert_eq!(verdict.map(|v| v.records), Ok(whole));
+        } else {
+            let error = verdict.expect_err("cut inside a record");
+            assert_eq!((error.line, error.reason), (whole + 1, Reason::Unterminated), "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn bytes_cut_out_of_the_middle_are_found() {
+    let log = log_of_50();
+    let mut start = 0;
+    for (i, line) in lines(&log).iter().enumerate() {
+        for length in 1..line.len() {
+            let cut = [&log[..start + 1], &log[start + 1 + length..]].concat();
+            // With its newline gone and its beginning left, the line runs into the next one.
+            assert_eq!(refusal(&cut).line, i as u64 + 1, "{length} bytes of record {i}");
+        }
+        start += line.len();
+    }
+}
+
+#[test]
+fn a_forged_record_with_a_fresh_hash_breaks_its_successor() {
+    let log = log_of_50();
+    let mut forged = lines(&log).into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let old = forged[19].clone();
+    let mut content = old[..old.len() - TAIL - 1].to_vec();
+    let at = content.windows(4).position(|w| w == b"read").unwrap();
+    content[at..at + 4].copy_from_slice(b"list");
+    let mut chain = Chain { seq: 19, hash: Default::default() };
+    chain.close(&mut content, 0);
+    assert!(content.windows(HASH_MEMBER.len()).any(|w| w == HASH_MEMBER) && content != old);
+    forged[19] = content;
+    assert_eq!(refusal(&forged.concat()), VerifyError { line: 21, seq: 21, reason: Reason::Detached });
+}
+
+#[test]
+fn lines_over_the_limit_are_refused_without_being_read_whole() {
+    let endless = io::BufReader::new(io::repeat(b'x'));
+    assert_eq!(verify(endless), Err(VerifyError { line: 1, seq: 0, reason: Reason::TooLong }));
+    let longest = [vec![b'x'; MAX_LINE_BYTES], vec![b'\n']].concat();
+    assert_eq!(refusal(&longest).reason, Reason::Malformed);
+}
+
+#[test]
+fn a_first_record_with_a_predecessor_and_a_later_one_without_are_refused() {
+    for (seq, hash) in [(0, [1; 32]), (4, [0; 32])] {
+        let mut line = b"{".to_vec();
+        let mut chain = Chain { seq, hash };
+        chain.write_links(&mut line);
+        chain.close(&mut line, 0);
+        assert_eq!(refusal(&line), VerifyError { line: 1, seq: seq + 1, reason: Reason::Detached });
+    }
+}
