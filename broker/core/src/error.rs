@@ -110,9 +110,9 @@ pub struct Error {
     /// The field of the request at fault, as the caller wrote it.
     pub field: Option<String>,
     /// The plugin at fault.
-    pub plugin: Option<String>,
+    pub plugin: Option<Box<str>>,
     /// The mount it happened in.
-    pub mount: Option<String>,
+    pub mount: Option<Box<str>>,
     /// Earliest sensible retry.
     pub retry_after: Option<Duration>,
     /// For the log only.
@@ -162,7 +162,7 @@ impl Error {
 
     /// Names the plugin and mount at fault.
     #[must_use]
-    pub fn in_plugin(mut self, plugin: impl Into<String>, mount: impl Into<String>) -> Self {
+    pub fn in_plugin(mut self, plugin: impl Into<Box<str>>, mount: impl Into<Box<str>>) -> Self {
         self.plugin = Some(plugin.into());
         self.mount = Some(mount.into());
         self

@@ -26,3 +26,7 @@ pub mod authn;
 pub mod authz;
 pub mod cache;
 pub mod route;
+pub mod sys;
+
+// The one that sees all rooms.
+pub mod broker;

@@ -166,13 +166,9 @@ fn redacted(error: &serde_json::Error) -> String {
     let mut quoted = false;
     let cleaned: String = text
         .chars()
-        .filter_map(|c| match c {
-            '"' => {
-                quoted = !quoted;
-                Some(c)
-            }
-            _ if quoted => None,
-            _ => Some(c),
+        .filter(|c| {
+            quoted ^= *c == '"';
+            *c == '"' || !quoted
         })
         .collect();
     cleaned.replace("\"\"", "<value>")

@@ -43,6 +43,21 @@ impl Tokens {
         }
     }
 
+    /// The policies of a token.
+    ///
+    /// # Errors
+    /// As [`Tokens::lookup`].
+    pub async fn policies_of(&self, which: Which<'_>) -> Result<Vec<String>> {
+        match which {
+            Which::Own(identity, _) => Ok(identity.policies.clone()),
+            Which::Token(token) if let Some(body) = text::batch_body(token) => {
+                let entry = self.open_batch(body).await?.filter(|entry| entry.lives(self.clock.now()));
+                Ok(entry.ok_or(Refusal::BadToken)?.policies)
+            }
+            _ => Ok(self.known(which).await?.1.entry.policies.clone()),
+        }
+    }
+
     /// The accessors of all service tokens, sorted.
     ///
     /// # Errors

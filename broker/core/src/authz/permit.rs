@@ -46,6 +46,11 @@ impl Permit {
         Self { identity: None, path, operation }
     }
 
+    /// For the few paths of `sys` that answer every valid token and filter by themselves.
+    pub const fn any_token(identity: Arc<Identity>, path: Path, operation: Operation) -> Self {
+        Self { identity: Some(identity), path, operation }
+    }
+
     /// Who; none for public routes.
     #[must_use]
     pub const fn identity(&self) -> Option<&Arc<Identity>> {
@@ -62,5 +67,65 @@ impl Permit {
     #[must_use]
     pub const fn operation(&self) -> Operation {
         self.operation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{authz::Policy, error::ErrorKind, identity::TokenKind, request::Fields};
+
+    fn ask(text: &str, path: &str) -> Result<Permit> {
+        let acl = Acl::new(&[Arc::new(Policy::parse("p", text).unwrap())]);
+        let fields = Fields::default();
+        let question =
+            Question { operation: Operation::Read, path: "a/b", fields: &fields, privileged: false, wrap_ttl: None };
+        authorize(&acl, identity(), &question, Path::parse(path).unwrap())
+    }
+
+    fn identity() -> Arc<Identity> {
+        Arc::new(Identity {
+            digest: "d".into(),
+            accessor: "a".into(),
+            policies: vec!["p".into()],
+            display_name: "token".into(),
+            path: "auth/token/create".into(),
+            metadata: BTreeMap::new(),
+            entity_id: None,
+            kind: TokenKind::Service,
+            counted: false,
+            orphan: false,
+            expires: None,
+        })
+    }
+
+    #[test]
+    fn a_permit_tells_who_may_do_what_on_what() {
+        let permit = ask("path \"a/*\" { capabilities = [\"read\"] }", "a/b").unwrap();
+        assert_eq!((permit.path().as_str(), permit.operation()), ("a/b", Operation::Read));
+        assert_eq!(permit.identity().map(|who| who.digest.as_str()), Some("d"));
+    }
+
+    #[test]
+    fn a_refusal_says_nothing_about_why() {
+        for text in ["", "path \"a/b\" { capabilities = [\"list\"] }", "path \"a/b\" { policy = \"deny\" }"] {
+            let error = ask(text, "a/b").unwrap_err();
+            assert_eq!(error.kind, ErrorKind::PermissionDenied);
+            assert_eq!((&*error.detail, error.source.is_none()), ("permission denied", true));
+        }
+    }
+
+    #[test]
+    fn a_permit_is_never_for_another_path_than_was_asked_about() {
+        let error = ask("path \"*\" { capabilities = [\"read\"] }", "a/c").unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Internal);
+    }
+
+    #[test]
+    fn a_public_permit_names_nobody() {
+        let permit = Permit::public(Path::parse("sys/health").unwrap(), Operation::Read);
+        assert!(permit.identity().is_none());
     }
 }

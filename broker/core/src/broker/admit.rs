@@ -120,7 +120,17 @@ impl Broker {
         let permit = decided?;
         let place = found.place?;
         takes(&place, operation)?;
-        Ok(admission(request, found.path, found.secret_route, place, fields, operation, permit, Some((identity, acl)), entry))
+        Ok(admission(
+            request,
+            found.path,
+            found.secret_route,
+            place,
+            fields,
+            operation,
+            permit,
+            Some((identity, acl)),
+            entry,
+        ))
     }
 
     /// Where the request goes. A path that nobody serves is an error kept for later: whether the
@@ -157,7 +167,7 @@ impl Broker {
         let rest = text.get(mount.path.len()..).unwrap_or_default();
         let Some((route, target)) = plugin.routes.find(rest) else {
             let error = Error::new(ErrorKind::NotFound, "unsupported path");
-            return Ok(Err(error.in_plugin(&mount.scope.plugin, &mount.path)));
+            return Ok(Err(error.in_plugin(mount.scope.plugin.as_str(), mount.path.as_str())));
         };
         let spot = Spot { mount: mount.clone(), plugin, route, target, begun: None, turn: None };
         Ok(Ok(Place::Plugin(Box::new(spot))))
@@ -186,7 +196,7 @@ impl Broker {
             _ => privileged(found.path.as_str()),
         };
         if matches!(&found.place, Ok(Place::Native(matched)) if matched.open_to_all()) {
-            return Ok(Permit::public(found.path.clone(), *operation).held_by(identity.clone()));
+            return Ok(Permit::any_token(identity.clone(), found.path.clone(), *operation));
         }
         let path = found.path.as_str();
         let question = Question { operation: *operation, path, fields, privileged, wrap_ttl: None };
@@ -224,13 +234,7 @@ impl Broker {
         Ok(Invocation { mount: mount.scope.clone(), txn, caller, deadline })
     }
 
-    fn public(
-        &self,
-        request: Request,
-        found: Found,
-        fields: Arc<Fields>,
-        entry: &audit::Entry,
-    ) -> Result<Admission> {
+    fn public(&self, request: Request, found: Found, fields: Arc<Fields>, entry: &audit::Entry) -> Result<Admission> {
         let operation = request.operation;
         let permit = Permit::public(found.path.clone(), operation);
         let place = found.place?;
@@ -352,8 +356,8 @@ fn takes(place: &Place, operation: Operation) -> Result<()> {
         Place::Native(matched) => (matched.takes(operation), None),
         Place::Plugin(spot) => {
             let verbs = &spot.route.verbs;
-            let ok = verbs.contains(&operation)
-                || (operation == Operation::Create && verbs.contains(&Operation::Update));
+            let ok =
+                verbs.contains(&operation) || (operation == Operation::Create && verbs.contains(&Operation::Update));
             (ok, Some(spot))
         }
     };
@@ -362,7 +366,7 @@ fn takes(place: &Place, operation: Operation) -> Result<()> {
     }
     let error = Error::new(ErrorKind::MethodNotAllowed, "unsupported operation");
     Err(match known {
-        Some(spot) => error.in_plugin(&spot.mount.scope.plugin, &spot.mount.path),
+        Some(spot) => error.in_plugin(spot.mount.scope.plugin.as_str(), spot.mount.path.as_str()),
         None => error,
     })
 }

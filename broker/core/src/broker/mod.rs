@@ -116,7 +116,7 @@ impl Broker {
         let cache = Cache::new(config.cache_bytes);
         storage.observe(cache.clone());
         let sys = Sys {
-            tokens: Tokens::new(storage.clone(), clock.clone(), config.token.clone()),
+            tokens: Tokens::new(storage.clone(), clock.clone(), config.token),
             policies: Policies::new(storage.clone(), clock.clone()),
             mounts: Arc::new(Mounts::new(storage.clone(), clock.clone())),
             plugins: plugins.clone(),

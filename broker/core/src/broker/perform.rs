@@ -57,10 +57,8 @@ impl Broker {
             Place::Native(_) => self.native(&admission).await,
             Place::Plugin(_) => self.sandboxed(&mut admission).await.map(|made| {
                 let reply = admission.reply(made.answer.clone(), made.warnings.clone(), false);
-                if let Some(key) = &key {
-                    if self.keep(ticket, key, &admission, made) {
-                        lead.iter().for_each(cache::Lead::kept);
-                    }
+                if key.as_ref().is_some_and(|key| self.keep(ticket, key, &admission, made)) {
+                    lead.iter().for_each(cache::Lead::kept);
                 }
                 reply
             }),
@@ -106,7 +104,10 @@ impl Broker {
                 // The world changed: was this still the operation that was allowed?
                 let ran = spot.plugin.backend.exists(run, spot.target.clone()).await;
                 if ran.result? != (operation == Operation::Update) {
-                    return Err(Error::new(ErrorKind::Conflict, "the path came or went while it was written: try again"));
+                    return Err(Error::new(
+                        ErrorKind::Conflict,
+                        "the path came or went while it was written: try again",
+                    ));
                 }
                 run = self.invocation(&spot.mount, caller, admission.deadline, ran.txn).await?;
             }
@@ -173,6 +174,6 @@ fn asks_exists(spot: &Spot, operation: Operation) -> bool {
 fn named(error: Error, spot: &Spot) -> Error {
     match error.plugin {
         Some(_) => error,
-        None => error.in_plugin(&spot.mount.scope.plugin, &spot.mount.path),
+        None => error.in_plugin(spot.mount.scope.plugin.as_str(), spot.mount.path.as_str()),
     }
 }

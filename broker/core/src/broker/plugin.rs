@@ -8,7 +8,7 @@ use std::{
 use crate::{
     error::{Error, ErrorKind, Result},
     json::{self, Splice},
-    port::backend::{Backend, Plugins, PluginAnswer},
+    port::backend::{Backend, PluginAnswer, Plugins},
     request::Answer,
     route::{Mount, Routes},
     sealed::{Form, SealedValue},
@@ -41,11 +41,11 @@ impl Loaded {
         }
         let missing = || {
             let words = format!("plugin {name} of mount {} is not loaded", mount.path);
-            Error::new(ErrorKind::Unavailable, words).in_plugin(name, &mount.path)
+            Error::new(ErrorKind::Unavailable, words).in_plugin(name.as_str(), mount.path.as_str())
         };
         let backend = self.plugins.find(name).ok_or_else(missing)?;
         let routes = Routes::compile(backend.description())
-            .map_err(|e| Error::internal(e).in_plugin(name, &mount.path))?;
+            .map_err(|e| Error::internal(e).in_plugin(name.as_str(), mount.path.as_str()))?;
         let plugin = Plugin { backend, routes: Arc::new(routes) };
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), plugin.clone());
         Ok(plugin)
@@ -74,10 +74,8 @@ fn join(data: &str, secrets: &[(String, SealedValue)]) -> Result<Secret> {
     for (pointer, value) in secrets {
         wire.push((pointer.as_str(), on_the_wire(value)?));
     }
-    let splices: Vec<Splice<'_>> = wire
-        .iter()
-        .map(|(pointer, text)| Splice { pointer, text: text.expose_str().unwrap_or("null") })
-        .collect();
+    let splices: Vec<Splice<'_>> =
+        wire.iter().map(|(pointer, text)| Splice { pointer, text: text.expose_str().unwrap_or("null") }).collect();
     json::splice(data, &splices).map_err(wrong)
 }
 

@@ -42,7 +42,10 @@ pub fn lift(route: &Route, captures: &[(String, String)], fields: &Fields) -> Re
             }
             Some(text) => parts.push((&field.name, coerce(field, text)?)),
             None if field.required => {
-                return Err(Error::invalid(&field.name, format!("missing field: a {} is required", words(&field.kind))));
+                return Err(Error::invalid(
+                    &field.name,
+                    format!("missing field: a {} is required", words(&field.kind)),
+                ));
             }
             None => parts.extend(field.default.as_deref().map(|text| (field.name.as_str(), text.into()))),
         }
@@ -129,7 +132,7 @@ fn seconds(text: &str) -> Option<String> {
 }
 
 fn choice(words: &[String], text: &str) -> bool {
-    json::string(text).is_ok_and(|word| words.iter().any(|known| *known == *word))
+    json::string(text).is_ok_and(|word| words.contains(&*word))
 }
 
 fn list(text: &str) -> Option<String> {
@@ -137,7 +140,7 @@ fn list(text: &str) -> Option<String> {
         Kind::Array => json::elements(text).ok()?.into_iter().map(scalar).collect::<Option<_>>()?,
         Kind::String => {
             let joined = json::string(text).ok()?;
-            joined.split(',').map(str::trim).filter(|item| !item.is_empty()).map(|item| encoded(item)).collect()
+            joined.split(',').map(str::trim).filter(|item| !item.is_empty()).map(encoded).collect()
         }
         Kind::Number => vec![quoted(text)],
         _ => return None,
@@ -203,7 +206,15 @@ mod tests {
     use super::*;
 
     fn field(kind: FieldKind) -> Field {
-        Field { name: "f".into(), kind, required: false, default: None, sensitive: false, endpoint: false, doc: String::new() }
+        Field {
+            name: "f".into(),
+            kind,
+            required: false,
+            default: None,
+            sensitive: false,
+            endpoint: false,
+            doc: String::new(),
+        }
     }
 
     #[test]

@@ -142,7 +142,8 @@ impl Mounts {
         if names.len() >= MAX_MOUNTS {
             return Err(Error::new(ErrorKind::TooLarge, format!("there are {MAX_MOUNTS} mounts already")));
         }
-        if let Some(other) = names.iter().filter_map(|name| decode_name(name)).find(|had| overlaps(had, path.as_str())) {
+        if let Some(other) = names.iter().filter_map(|name| decode_name(name)).find(|had| overlaps(had, path.as_str()))
+        {
             return Err(Error::new(ErrorKind::Conflict, format!("path is already in use at {other}")).at("path"));
         }
         let record = self.record(path.as_str(), wanted)?;
@@ -152,7 +153,9 @@ impl Mounts {
         };
         match self.storage.commit(batch).await? {
             Outcome::Committed(_) => Ok(Arc::new(record.into_mount()?)),
-            Outcome::Conflict => Err(Error::new(ErrorKind::Conflict, "another mount was made at the same time: try again")),
+            Outcome::Conflict => {
+                Err(Error::new(ErrorKind::Conflict, "another mount was made at the same time: try again"))
+            }
         }
     }
 

@@ -40,9 +40,8 @@ pub fn resolve(
     let text = path.as_str();
     let own = table.resolve(text).and_then(|mount| claim(mount, view, text.get(mount.path.len()..)?, routes));
     let default = || claim(table.at(DEFAULT_MOUNT)?, view, text, routes);
-    let (mount, canonical, route) = own
-        .or_else(default)
-        .ok_or_else(|| Error::new(ErrorKind::NotFound, "no mount serves secrets at this path"))?;
+    let (mount, canonical, route) =
+        own.or_else(default).ok_or_else(|| Error::new(ErrorKind::NotFound, "no mount serves secrets at this path"))?;
     let canonical = Path::parse(&canonical).map_err(|e| Error::invalid("path", e.to_string()))?;
     Ok(Resolved { mount, path: if path.is_folder() { canonical.to_folder() } else { canonical }, route })
 }
@@ -102,9 +101,10 @@ fn place(fields: &mut Fields, pointer: &str, value: Secret) -> Result<()> {
         return Ok(());
     }
     let first = tokens.remove(0);
-    let wrapped = tokens.iter().rev().fold(value, |inner, name| {
-        json::compose([(name.as_str(), inner.expose_str().unwrap_or("null"))])
-    });
+    let wrapped = tokens
+        .iter()
+        .rev()
+        .fold(value, |inner, name| json::compose([(name.as_str(), inner.expose_str().unwrap_or("null"))]));
     fields.set(first, wrapped);
     Ok(())
 }

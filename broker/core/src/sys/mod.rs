@@ -11,6 +11,8 @@ mod tokens;
 
 use std::sync::Arc;
 
+use tokens::Whose;
+
 use crate::{
     audit::Audit,
     authn::Tokens,
@@ -104,19 +106,19 @@ impl Served {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Handler {
     Audit,
-    Capabilities(tokens::Whose),
+    Capabilities(Whose),
     Create { orphan: bool },
     Explain,
     Accessors,
-    Lookup(tokens::Whose),
+    Lookup(Whose),
     Mount,
     MountOf,
     Mounts,
     Plugins,
     Policies,
     Policy,
-    Renew(tokens::Whose),
-    Revoke(tokens::Whose),
+    Renew(Whose),
+    Revoke(Whose),
     RevokeOrphan,
     Seal,
 }
@@ -132,36 +134,33 @@ const fn line(pattern: &'static str, operations: &'static [Operation], handler: 
     Line { pattern, operations, handler }
 }
 
-use Operation::{Delete, List, Read, Update};
-use tokens::Whose;
-
 /// Every path that the broker serves itself.
 static ROUTES: &[Line] = &[
-    line("auth/token/accessors", &[List], Handler::Accessors),
-    line("auth/token/create", &[Update], Handler::Create { orphan: false }),
-    line("auth/token/create-orphan", &[Update], Handler::Create { orphan: true }),
-    line("auth/token/lookup", &[Update], Handler::Lookup(Whose::Token)),
-    line("auth/token/lookup-accessor", &[Update], Handler::Lookup(Whose::Accessor)),
-    line("auth/token/lookup-self", &[Read, Update], Handler::Lookup(Whose::Own)),
-    line("auth/token/renew", &[Update], Handler::Renew(Whose::Token)),
-    line("auth/token/renew-accessor", &[Update], Handler::Renew(Whose::Accessor)),
-    line("auth/token/renew-self", &[Update], Handler::Renew(Whose::Own)),
-    line("auth/token/revoke", &[Update], Handler::Revoke(Whose::Token)),
-    line("auth/token/revoke-accessor", &[Update], Handler::Revoke(Whose::Accessor)),
-    line("auth/token/revoke-orphan", &[Update], Handler::RevokeOrphan),
-    line("auth/token/revoke-self", &[Update], Handler::Revoke(Whose::Own)),
-    line("sys/audit", &[Read], Handler::Audit),
-    line("sys/capabilities", &[Update], Handler::Capabilities(Whose::Token)),
-    line("sys/capabilities-accessor", &[Update], Handler::Capabilities(Whose::Accessor)),
-    line("sys/capabilities-self", &[Update], Handler::Capabilities(Whose::Own)),
-    line("sys/internal/ui/mounts/{path...}", &[Read], Handler::MountOf),
-    line("sys/mounts", &[Read], Handler::Mounts),
-    line("sys/mounts/{path...}", &[Read, Update, Delete], Handler::Mount),
-    line("sys/plugins", &[Read], Handler::Plugins),
-    line("sys/policies/acl", &[List], Handler::Policies),
-    line("sys/policies/acl/{name...}", &[Read, Update, Delete], Handler::Policy),
-    line("sys/policies/explain", &[Update], Handler::Explain),
-    line("sys/seal", &[Update], Handler::Seal),
+    line("auth/token/accessors", &[Operation::List], Handler::Accessors),
+    line("auth/token/create", &[Operation::Update], Handler::Create { orphan: false }),
+    line("auth/token/create-orphan", &[Operation::Update], Handler::Create { orphan: true }),
+    line("auth/token/lookup", &[Operation::Update], Handler::Lookup(Whose::Token)),
+    line("auth/token/lookup-accessor", &[Operation::Update], Handler::Lookup(Whose::Accessor)),
+    line("auth/token/lookup-self", &[Operation::Read, Operation::Update], Handler::Lookup(Whose::Own)),
+    line("auth/token/renew", &[Operation::Update], Handler::Renew(Whose::Token)),
+    line("auth/token/renew-accessor", &[Operation::Update], Handler::Renew(Whose::Accessor)),
+    line("auth/token/renew-self", &[Operation::Update], Handler::Renew(Whose::Own)),
+    line("auth/token/revoke", &[Operation::Update], Handler::Revoke(Whose::Token)),
+    line("auth/token/revoke-accessor", &[Operation::Update], Handler::Revoke(Whose::Accessor)),
+    line("auth/token/revoke-orphan", &[Operation::Update], Handler::RevokeOrphan),
+    line("auth/token/revoke-self", &[Operation::Update], Handler::Revoke(Whose::Own)),
+    line("sys/audit", &[Operation::Read], Handler::Audit),
+    line("sys/capabilities", &[Operation::Update], Handler::Capabilities(Whose::Token)),
+    line("sys/capabilities-accessor", &[Operation::Update], Handler::Capabilities(Whose::Accessor)),
+    line("sys/capabilities-self", &[Operation::Update], Handler::Capabilities(Whose::Own)),
+    line("sys/internal/ui/mounts/{path...}", &[Operation::Read], Handler::MountOf),
+    line("sys/mounts", &[Operation::Read], Handler::Mounts),
+    line("sys/mounts/{path...}", &[Operation::Read, Operation::Update, Operation::Delete], Handler::Mount),
+    line("sys/plugins", &[Operation::Read], Handler::Plugins),
+    line("sys/policies/acl", &[Operation::List], Handler::Policies),
+    line("sys/policies/acl/{name...}", &[Operation::Read, Operation::Update, Operation::Delete], Handler::Policy),
+    line("sys/policies/explain", &[Operation::Update], Handler::Explain),
+    line("sys/seal", &[Operation::Update], Handler::Seal),
 ];
 
 /// A path of the table, matched.

@@ -40,7 +40,7 @@ pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
             Served::json(&serde_json::json!({
                 "name": record.name,
                 "policy": record.text,
-                "updated_at": record.updated_at.map(crate::clock::Timestamp::rfc3339),
+                "updated_at": record.updated_at.rfc3339(),
             }))
         }
         Operation::Delete => sys.policies.delete(name).await.map(|()| Served::nothing()),

@@ -26,7 +26,7 @@ pub(super) enum Whose {
 struct Named {
     token: Option<String>,
     accessor: Option<String>,
-    #[serde(default, deserialize_with = "duration::optional::deserialize")]
+    #[serde(default, deserialize_with = "duration::optional")]
     increment: Option<Duration>,
 }
 

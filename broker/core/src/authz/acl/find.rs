@@ -9,6 +9,21 @@ pub(in crate::authz) struct Found<'a> {
     pub(in crate::authz) by: MatchedBy,
 }
 
+/// Whether `rule` can match a path at or below `folder`.
+pub(super) fn meets(rule: &str, folder: &str) -> bool {
+    let mut rules = rule.split('/');
+    for segment in folder.trim_end_matches('/').split('/') {
+        match rules.next() {
+            None => return false,
+            Some("+") => {}
+            Some(glob) if glob.ends_with('*') => return segment.starts_with(glob.trim_end_matches('*')),
+            Some(word) if word == segment => {}
+            Some(_) => return false,
+        }
+    }
+    true
+}
+
 impl Acl {
     pub(super) fn find(&self, operation: Operation, path: &str) -> Option<Found<'_>> {
         let path = path.trim_start_matches('/');
@@ -41,5 +56,27 @@ impl Acl {
 
     fn found(&self, place: usize, by: MatchedBy) -> Option<Found<'_>> {
         self.grants.get(place).map(|grant| Found { grant, by })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::meets;
+
+    #[test]
+    fn rules_meet_folders_that_they_reach_into() {
+        for (rule, folder, wanted) in [
+            ("secret/data/a", "secret/", true),
+            ("secret*", "secret/", true),
+            ("sec*", "secret/", true),
+            ("*", "a/b/", true),
+            ("+/data/*", "secret/", true),
+            ("secret", "secret/", true),
+            ("secrets/*", "secret/", false),
+            ("a", "a/b/", false),
+            ("a/+/c", "a/b/", true),
+        ] {
+            assert_eq!(meets(rule, folder), wanted, "{rule} {folder}");
+        }
     }
 }

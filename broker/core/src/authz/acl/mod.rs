@@ -12,6 +12,8 @@ mod judge;
 mod parameters;
 mod prefixes;
 mod segments;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -106,6 +108,13 @@ impl Acl {
             return vec!["root"];
         }
         self.find(Operation::List, path).map(|found| found.grant.capabilities).unwrap_or_default().names()
+    }
+
+    /// Whether some rule grants anything at or below `folder` (which ends in `/`).
+    #[must_use]
+    pub fn reaches(&self, folder: &str) -> bool {
+        let below = |grant: &Grant| grant.capabilities.names() != ["deny"] && find::meets(&grant.path, folder);
+        self.root || self.grants.iter().any(below)
     }
 
     /// Decides, and says which rule decided and why.
