@@ -82,8 +82,11 @@ impl Worker {
         self.resume();
         while let Ok(order) = self.orders.recv() {
             self.reopen_if_asked();
-            let Order::Write(first) = order else { continue };
-            self.write_group(first);
+            if let Order::Write(first) = order {
+                self.write_group(first);
+                // The group may have swallowed the wake that belongs to the request to reopen.
+                self.reopen_if_asked();
+            }
         }
     }
 

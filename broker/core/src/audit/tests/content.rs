@@ -206,6 +206,15 @@ fn forgetting_the_salts_seals_records_again() {
 }
 
 #[test]
+fn an_empty_salt_is_no_salt() {
+    let sink = SinkDouble::default();
+    let audit = start(&[(config("memory"), &sink)]);
+    audit.set_salt(&|_| Secret::from(""));
+    block(audit.record(Record::close(&entry("1"), Outcome::done(Some(Secret::from("\"v\"")))))).unwrap();
+    assert_eq!(sink.records()[0]["response"], "hmac-sha256:sealed");
+}
+
+#[test]
 fn sinks_cannot_be_joined_on_their_digests() {
     let (a, b) = (SinkDouble::default(), SinkDouble::default());
     let audit = start(&[(config("a"), &a), (config("b"), &b)]);

@@ -23,7 +23,7 @@ fn an_intact_log_is_verified() {
     assert_eq!(verify(&log[..]), Ok(Verified { records: 50, first_seq: 1, last_seq: 50, last_hash }));
 }
 
-/// Each bit of each byte in the two lines that matter, and one bit of each byte in the whole.
+/// All eight bits of each byte in its line and the one before it; one of them in the whole log.
 #[test]
 fn every_flipped_bit_is_found_in_its_record() {
     let log = log_of_50();
