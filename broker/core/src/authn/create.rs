@@ -91,9 +91,9 @@ impl Tokens {
         ask: &CreateToken,
         privileged: bool,
         path: &str,
-    ) -> Result<(Entry, Vec<String>), Refusal> {
+    ) -> Result<(Entry, Vec<String>)> {
         if parent.counted {
-            return Err(Refusal::CountedParent);
+            return Err(Refusal::CountedParent.into());
         }
         let kind = ask.kind.unwrap_or(TokenKind::Service);
         bounded(ask)?;
@@ -118,10 +118,10 @@ impl Tokens {
         };
         let warnings = self.grant(&mut entry, ask)?;
         if entry.expires.is_none() && parent.expires.is_some() {
-            return Err(Refusal::ExpiringRoot);
+            return Err(Refusal::ExpiringRoot.into());
         }
         if kind == TokenKind::Service {
-            entry.accessor = text::accessor().map_err(|_| Refusal::Raced)?;
+            entry.accessor = text::accessor()?;
         }
         Ok((entry, warnings))
     }
