@@ -31,7 +31,8 @@ const PRIVILEGED: &[&str] = &[
     "sys/step-down",
 ];
 
-/// Whether `path` needs `sudo` on top of the operation's capability.
+/// Whether `path` needs `sudo` on top of the operation's capability. A list asks with its trailing
+/// slash: `sys/leases/lookup/` is privileged, `sys/leases/lookup` is not.
 ///
 /// ```
 /// use warder_core::authz::privileged;
@@ -43,4 +44,54 @@ pub fn privileged(path: &str) -> bool {
         Some(prefix) => path.starts_with(prefix),
         None => path == *pattern,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each answered 403 without `sudo` and otherwise with it (or alike both times) by OpenBao 2.7.2.
+    #[test]
+    fn the_table_is_that_of_the_real_server() {
+        for (path, needs_sudo) in [
+            ("auth/token/accessors/", true),
+            ("auth/token/lookup", false),
+            ("pki/root", true),
+            ("pki/root/sign-self-issued", true),
+            ("sys/audit", true),
+            ("sys/audit-hash/x", false),
+            ("sys/audit/x", true),
+            ("sys/auth", false),
+            ("sys/auth/x", true),
+            ("sys/auth/x/tune", true),
+            ("sys/config/auditing/request-headers", true),
+            ("sys/config/cors", true),
+            ("sys/config/state/sanitized", false),
+            ("sys/config/ui/headers/", true),
+            ("sys/config/ui/headers/x", true),
+            ("sys/internal/inspect/router/root", true),
+            ("sys/leases", true),
+            ("sys/leases/count", false),
+            ("sys/leases/lookup", false),
+            ("sys/leases/lookup/", true),
+            ("sys/leases/lookup/x", true),
+            ("sys/leases/revoke-force/x", true),
+            ("sys/leases/revoke-prefix/x", true),
+            ("sys/leases/tidy", false),
+            ("sys/mounts", false),
+            ("sys/plugins/catalog", false),
+            ("sys/plugins/catalog/auth/", true),
+            ("sys/plugins/catalog/auth/x", true),
+            ("sys/policies/acl/x", false),
+            ("sys/raw/x", true),
+            ("sys/remount", true),
+            ("sys/rotate", true),
+            ("sys/rotate/config", false),
+            ("sys/rotate/keyring", true),
+            ("sys/rotate/root", true),
+            ("sys/rotate/root/init", false),
+        ] {
+            assert_eq!(privileged(path), needs_sudo, "{path}");
+        }
+    }
 }

@@ -45,9 +45,16 @@ pub struct Policies {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     /// By hash of the names, so that a lookup copies no string; the names are compared.
-    acls: Arc<Memo<u64, (Arc<[String]>, Arc<Acl>)>>,
+    acls: Arc<Memo<u64, Compiled>>,
     hasher: RandomState,
     root: Arc<Acl>,
+}
+
+/// The rules of a set of policies.
+#[derive(Clone)]
+struct Compiled {
+    names: Arc<[String]>,
+    acl: Arc<Acl>,
 }
 
 impl Policies {
@@ -145,7 +152,7 @@ impl Policies {
         }
         let hash = self.hasher.hash_one(names);
         match self.acls.find(&hash) {
-            Some((had, acl)) if *had == *names => Ok(acl),
+            Some(compiled) if *compiled.names == *names => Ok(compiled.acl),
             _ => self.compile(hash, names).await,
         }
     }
@@ -164,7 +171,7 @@ impl Policies {
             }
         }
         let acl = Arc::new(Acl::new(&policies));
-        self.acls.keep(ticket, hash, (names.into(), Arc::clone(&acl)));
+        self.acls.keep(ticket, hash, Compiled { names: names.into(), acl: Arc::clone(&acl) });
         Ok(acl)
     }
 }
@@ -206,3 +213,6 @@ fn valid(name: &str) -> Result<String> {
 }
 
 const DEFAULT: &str = include_str!("default.hcl");
+
+#[cfg(test)]
+mod tests;

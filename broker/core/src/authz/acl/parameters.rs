@@ -29,7 +29,7 @@ fn denied<'a>(denied: &Parameters, fields: &'a Fields) -> Option<Refusal<'a>> {
     fields.iter().find_map(|(name, value)| match denied.get(&*lower(name)) {
         None => None,
         Some(values) if values.is_empty() => Some(Refusal::ParameterDenied(name)),
-        Some(values) => any(values, value, Numbers::ByValue).then_some(Refusal::ValueDenied(name)),
+        Some(values) => any(values, value, Lists::Denied).then_some(Refusal::ValueDenied(name)),
     })
 }
 
@@ -41,46 +41,53 @@ fn not_allowed<'a>(allowed: &Parameters, fields: &'a Fields) -> Option<Refusal<'
     fields.iter().find_map(|(name, value)| match allowed.get(&*lower(name)) {
         None => (!others).then_some(Refusal::ParameterNotAllowed(name)),
         Some(values) if values.is_empty() => None,
-        Some(values) => (!any(values, value, Numbers::Never)).then_some(Refusal::ValueNotAllowed(name)),
+        Some(values) => (!any(values, value, Lists::Allowed)).then_some(Refusal::ValueNotAllowed(name)),
     })
 }
 
-/// How a number in a policy compares with a number in a request. Vault never finds them equal:
-/// in a list of allowed values that refuses, and is kept; in a list of denied values it would let
-/// through what the policy names, so there equal numbers match.
-#[derive(Clone, Copy)]
-enum Numbers {
-    ByValue,
-    Never,
+/// Which list a value is looked up in. To Vault no number equals another and no object inside of
+/// an object does. In a list of allowed values that refuses, and is kept; in a list of denied
+/// values it would let through what the policy names, so there equal values match.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lists {
+    Allowed,
+    Denied,
 }
 
-fn any(values: &[Constant], value: &Secret, numbers: Numbers) -> bool {
-    // Text that is not UTF-8 cannot be: bodies were checked. Fail closed in both lists.
-    let Some(text) = value.expose_str() else { return matches!(numbers, Numbers::ByValue) };
-    values.iter().any(|constant| matches(constant, text.trim(), numbers, glob))
+fn any(values: &[Constant], value: &Secret, list: Lists) -> bool {
+    // Text that is not UTF-8 cannot be, bodies were checked. Fail closed with either list.
+    let Some(text) = value.expose_str() else { return list == Lists::Denied };
+    values.iter().any(|constant| match constant {
+        Constant::Text(pattern) => json::string(text).is_ok_and(|text| glob(pattern, &text)),
+        constant => equal(constant, text, list),
+    })
 }
 
-/// `text` is checked JSON text; `strings` compares strings (globs count at the top level only).
-fn matches(constant: &Constant, text: &str, numbers: Numbers, strings: fn(&str, &str) -> bool) -> bool {
-    let kind = json::kind(text);
+/// Whether checked JSON text is this value.
+fn equal(constant: &Constant, text: &str, list: Lists) -> bool {
+    let text = text.trim();
     match constant {
-        Constant::Boolean(value) => kind == Kind::Boolean && (text == "true") == *value,
+        Constant::Boolean(value) => text == if *value { "true" } else { "false" },
         Constant::List(values) => json::elements(text).is_ok_and(|texts| {
-            texts.len() == values.len()
-                && values.iter().zip(texts).all(|(value, text)| matches(value, text.trim(), numbers, equal))
+            texts.len() == values.len() && values.iter().zip(texts).all(|(value, text)| equal(value, text, list))
         }),
-        Constant::Number(value) => match numbers {
-            Numbers::ByValue => kind == Kind::Number && text.parse::<f64>().is_ok_and(|number| number == *value),
-            Numbers::Never => false,
-        },
+        Constant::Number(value) => {
+            list == Lists::Denied
+                && json::kind(text) == Kind::Number
+                && text.parse::<f64>().is_ok_and(|number| number == *value)
+        }
         Constant::Object(values) => json::members(text).is_ok_and(|texts| {
             texts.len() == values.len()
-                && texts.iter().all(|(name, text)| {
-                    values.get(&**name).is_some_and(|value| matches(value, text.trim(), numbers, equal))
-                })
+                && texts.iter().all(|(name, text)| values.get(&**name).is_some_and(|value| inner(value, text, list)))
         }),
-        Constant::Text(value) => kind == Kind::String && json::string(text).is_ok_and(|text| strings(value, &text)),
+        Constant::Text(value) => json::string(text).is_ok_and(|text| *text == *value),
     }
+}
+
+/// [`equal`] for a member of an object.
+fn inner(constant: &Constant, text: &str, list: Lists) -> bool {
+    let nested = matches!(constant, Constant::Object(_));
+    !(nested && list == Lists::Allowed) && equal(constant, text, list)
 }
 
 /// `*` at either end stands for anything; alone it is a plain character.
@@ -94,10 +101,6 @@ fn glob(pattern: &str, text: &str) -> bool {
         (Some(end), None) => text.ends_with(end),
         (Some(rest), Some(_)) => text.contains(rest.strip_suffix('*').unwrap_or(rest)),
     }
-}
-
-fn equal(one: &str, other: &str) -> bool {
-    one == other
 }
 
 fn lower(name: &str) -> Cow<'_, str> {

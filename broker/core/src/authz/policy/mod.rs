@@ -7,6 +7,8 @@ mod capability;
 mod hcl;
 mod json;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::{collections::BTreeMap, time::Duration};

@@ -91,7 +91,7 @@ fn set(rule: &mut Rule, Member { at, name, node }: Member) -> Result<()> {
     match name.as_str() {
         "allowed_parameters" => rule.allowed = parameters(node)?,
         "capabilities" => rule.capabilities = rule.capabilities | capabilities(node)?,
-        "comment" => _ = scalar(&node)?,
+        "comment" => scalar(&node)?,
         "denied_parameters" => rule.denied = parameters(node)?,
         "max_wrapping_ttl" => rule.max_wrapping_ttl = duration(node)?,
         "min_wrapping_ttl" => rule.min_wrapping_ttl = duration(node)?,
@@ -156,46 +156,19 @@ fn constant(node: Node) -> Result<Constant> {
     })
 }
 
-/// Seconds as a number, or Go's notation with `d` for days. Zero means no limit, as in Vault.
+/// Seconds as a number, or a duration in words. Zero or nothing means no limit, as in Vault.
 fn duration(node: Node) -> Result<Option<Duration>> {
     const FORM: &str = "a duration such as 90, \"90s\", \"1h30m\" or \"2d\"";
     let parsed = match &node.value {
         Value::Number(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
-        Value::Text(text) => go_duration(text.trim()),
+        Value::Text(text) if text.is_empty() => Some(Duration::ZERO),
+        Value::Text(text) => crate::duration::parse(text).ok(),
         value => return mismatch(node.at, FORM, value),
     };
     match parsed {
         Some(duration) => Ok((!duration.is_zero()).then_some(duration)),
         None => Err(Fault::new(node.at, format!("expected {FORM}"))),
     }
-}
-
-fn go_duration(text: &str) -> Option<Duration> {
-    if text.bytes().all(|b| b.is_ascii_digit()) {
-        return if text.is_empty() { Some(Duration::ZERO) } else { text.parse().ok().map(Duration::from_secs) };
-    }
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (amount, after) = rest.split_at_checked(digits)?;
-        let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, next) = after.split_at_checked(end)?;
-        let seconds = match unit {
-            "d" => 86_400.0,
-            "h" => 3_600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "\u{b5}s" => 1e-6,
-            "ns" => 1e-9,
-            _ => return None,
-        };
-        let part = Duration::try_from_secs_f64(amount.parse::<f64>().ok()? * seconds).ok()?;
-        total = total.checked_add(part)?;
-        rest = next;
-    }
-    Some(total)
 }
 
 fn list(node: Node) -> Result<Vec<Node>> {
