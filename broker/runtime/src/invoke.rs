@@ -1,0 +1,174 @@
+//! One exported call: a slot, a fresh store, the guest, what it left behind.
+//!
+//! Invariant: nothing of a call survives it but the [`Ran`] it returns. Dropping the future drops
+//! the store, and with it the sandbox, its handles and its transaction.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::time::{Instant, timeout, timeout_at};
+use warder_core::{
+    error::{Error, ErrorKind},
+    port::backend::{Backend, Call, Description, Invocation, MountScope, Observed, PluginReply, Ran, Target},
+    txn::Transaction,
+};
+use wasmtime::Store;
+
+use crate::{
+    Runtime,
+    bind::BackendPluginPre,
+    call::CallState,
+    convert,
+    fault::{self, Scope, WitError},
+    host::Host,
+    metered::{Metered, OutOfTime},
+};
+
+/// A loaded plugin.
+pub(crate) struct Plugin {
+    runtime: Arc<Runtime>,
+    name: Arc<str>,
+    pre: BackendPluginPre<Host>,
+    description: Description,
+}
+
+/// One export and its arguments.
+enum Ask {
+    Exists(Target),
+    Handle(Box<Call>),
+}
+
+/// What it answered.
+enum Told {
+    Exists(bool),
+    Handle(Box<PluginReply>),
+}
+
+/// What a call that came to its end leaves: the transaction is dropped unless the guest answered.
+struct Ended {
+    result: Result<Told, Error>,
+    txn: Option<Transaction>,
+    observed: Observed,
+}
+
+impl Plugin {
+    pub(crate) const fn new(
+        runtime: Arc<Runtime>,
+        name: Arc<str>,
+        pre: BackendPluginPre<Host>,
+        description: Description,
+    ) -> Self {
+        Self { runtime, name, pre, description }
+    }
+
+    async fn run(&self, run: Invocation, ask: Ask) -> Ended {
+        let mount = run.mount.clone();
+        let scope = Scope { plugin: &self.name, mount: &mount.path };
+        let wall = run.deadline.min(self.runtime.config.wall);
+        let until = Instant::now() + wall;
+        let Ok(Ok(_slot)) = timeout(wall, self.runtime.slots.acquire()).await else {
+            return torn(
+                scope.error(ErrorKind::Unavailable, &format!("found no free sandbox within its {}", words(wall))),
+            );
+        };
+        let cpu = self.runtime.config.cpu;
+        match timeout_at(until, Metered::new(cpu, self.sandboxed(run, ask))).await {
+            Ok(Ok(ended)) => ended,
+            Ok(Err(OutOfTime)) => {
+                let reason = format!("used more than its {} of processor time", words(cpu));
+                torn(scope.error(ErrorKind::DeadlineExceeded, &reason))
+            }
+            Err(_) => torn(scope.error(ErrorKind::DeadlineExceeded, &format!("ran longer than its {}", words(wall)))),
+        }
+    }
+
+    async fn sandboxed(&self, run: Invocation, ask: Ask) -> Ended {
+        let Invocation { mount, txn, caller, .. } = run;
+        let now = self.runtime.clock.now();
+        let call = CallState::new(&self.runtime.config, now, mount.clone(), txn, caller);
+        let mut store = self.runtime.store(&self.name, Some(call));
+        let outcome = self.call(&mut store, ask).await;
+        let host = store.into_data();
+        host.stderr.report(&self.name, &mount.path);
+        self.ended(outcome, host, &mount)
+    }
+
+    async fn call(&self, store: &mut Store<Host>, ask: Ask) -> wasmtime::Result<Result<Told, WitError>> {
+        let guest = self.pre.instantiate_async(&mut *store).await?;
+        let backend = guest.warder_plugin_backend();
+        match ask {
+            Ask::Exists(target) => {
+                let answer = backend.call_exists(&mut *store, &convert::target(target)).await?;
+                Ok(answer.map(Told::Exists))
+            }
+            Ask::Handle(call) => {
+                let request = convert::request(store.data_mut().call()?, *call)?;
+                match backend.call_handle(&mut *store, &request).await? {
+                    Ok(response) => {
+                        let reply = convert::reply(store.data_mut().call()?, response)?;
+                        Ok(Ok(Told::Handle(Box::new(reply))))
+                    }
+                    Err(error) => Ok(Err(error)),
+                }
+            }
+        }
+    }
+
+    fn ended(&self, outcome: wasmtime::Result<Result<Told, WitError>>, host: Host, mount: &MountScope) -> Ended {
+        let scope = Scope { plugin: &self.name, mount: &mount.path };
+        let (txn, observed) = match host.call {
+            Some(call) => (Some(call.txn), call.observed),
+            None => (None, UNKNOWN),
+        };
+        match outcome {
+            Ok(Ok(told)) => Ended { result: Ok(told), txn, observed },
+            Ok(Err(error)) => Ended { result: Err(scope.named(fault::of_plugin(error))), txn, observed },
+            Err(end) => {
+                let error = fault::of_sandbox(end, host.stderr.last_words(), scope);
+                tracing::warn!(plugin.name = %self.name, mount.path = %mount.path, reason = %error.chain(), "plugin call failed");
+                Ended { result: Err(error), txn: None, observed: UNKNOWN }
+            }
+        }
+    }
+}
+
+/// Nothing may be concluded from a call that was torn down.
+const UNKNOWN: Observed = Observed { caller: true, unrepeatable: true, until: None, outside: true };
+
+fn torn(error: Error) -> Ended {
+    tracing::warn!(reason = %error, "plugin call torn down");
+    Ended { result: Err(error), txn: None, observed: UNKNOWN }
+}
+
+/// `2 s`, `250 ms`.
+fn words(duration: Duration) -> String {
+    match duration.as_millis() {
+        ms if ms >= 1000 && ms % 1000 == 0 => format!("{} s", ms / 1000),
+        ms => format!("{ms} ms"),
+    }
+}
+
+#[async_trait]
+impl Backend for Plugin {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    async fn exists(&self, run: Invocation, target: Target) -> Ran<bool> {
+        let Ended { result, txn, observed } = self.run(run, Ask::Exists(target)).await;
+        let result = result.and_then(|told| match told {
+            Told::Exists(is) => Ok(is),
+            Told::Handle(_) => Err(Error::internal("exists was answered by handle")),
+        });
+        Ran { result, txn, observed }
+    }
+
+    async fn handle(&self, run: Invocation, call: Call) -> Ran<PluginReply> {
+        let Ended { result, txn, observed } = self.run(run, Ask::Handle(Box::new(call))).await;
+        let result = result.and_then(|told| match told {
+            Told::Handle(reply) => Ok(*reply),
+            Told::Exists(_) => Err(Error::internal("handle was answered by exists")),
+        });
+        Ran { result, txn, observed }
+    }
+}
