@@ -169,8 +169,7 @@ fn children(map: &Map, prefix: &str, after: Option<&str>, limit: usize) -> Vec<S
         if !name.is_empty() && after.is_none_or(|after| name > after) {
             names.insert(name.to_owned());
         }
-        // A folder's keys need not be neighbours of it in name order: look one name further.
-        if names.len() > limit {
+        if names.len() >= limit {
             break;
         }
     }

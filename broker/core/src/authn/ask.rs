@@ -49,9 +49,8 @@ impl fmt::Debug for CreateToken {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Raw {
     #[serde(deserialize_with = "secret")]
     id: Option<Secret>,

@@ -8,7 +8,7 @@ use super::{
     identify::mark,
     keys::{self, Digest},
     refusal::Refusal,
-    text,
+    rules, text,
     ttl::{self, Terms},
 };
 use crate::{
@@ -21,10 +21,6 @@ use crate::{
 
 /// The route whose tokens have no parent whoever asks: policy decides who may call it.
 const ORPHAN_PATH: &str = "auth/token/create-orphan";
-const MAX_POLICIES: usize = 256;
-const MAX_NAME_BYTES: usize = 256;
-const MAX_META: usize = 64;
-const MAX_META_BYTES: usize = 1024;
 
 impl Tokens {
     /// Issues a root token that does not expire and has no parent. When `id` is given and such a
@@ -96,17 +92,17 @@ impl Tokens {
             return Err(Refusal::CountedParent.into());
         }
         let kind = ask.kind.unwrap_or(TokenKind::Service);
-        bounded(ask)?;
-        entitled(ask, privileged)?;
-        let policies = policies(parent, ask, privileged)?;
+        rules::bounded(ask)?;
+        rules::entitled(ask, privileged)?;
+        let policies = rules::policies(parent, ask, privileged)?;
         if kind == TokenKind::Batch {
-            fit_for_batch(ask, &policies)?;
+            rules::fit_for_batch(ask, &policies)?;
         }
         let orphan = ask.no_parent || path == ORPHAN_PATH;
         let mut entry = Entry {
             policies,
             path: path.to_owned(),
-            display_name: display_name(&ask.display_name),
+            display_name: rules::display_name(&ask.display_name),
             meta: ask.meta.clone(),
             entity_id: if orphan { None } else { parent.entity_id.clone() },
             parent: (!orphan).then_some(digest),
@@ -129,22 +125,22 @@ impl Tokens {
     /// Gives the entry its life.
     fn grant(&self, entry: &mut Entry, ask: &CreateToken) -> Result<Vec<String>, Refusal> {
         let mut warnings = Vec::new();
-        let mut explicit_max = ask.explicit_max_ttl;
+        let (period, mut explicit_max) = (ttl::whole(ask.period), ttl::whole(ask.explicit_max_ttl));
         if explicit_max > self.config.max_ttl {
             let seconds = explicit_max.as_secs();
             warnings.push(format!(
                 "Explicit max TTL of {seconds} seconds is greater than system mount allowed value; \
                  value is being capped to system value"
             ));
-            explicit_max = self.config.max_ttl;
+            explicit_max = ttl::whole(self.config.max_ttl);
         }
-        (entry.explicit_max_ttl, entry.period) = (explicit_max.as_secs(), ask.period.as_secs());
-        let endless = entry.is_root() && ask.ttl.is_zero() && ask.period.is_zero() && explicit_max.is_zero();
+        (entry.explicit_max_ttl, entry.period) = (explicit_max.as_secs(), period.as_secs());
+        let endless = entry.is_root() && ask.ttl.is_zero() && period.is_zero() && explicit_max.is_zero();
         if endless {
             entry.renewable = false;
             return Ok(warnings);
         }
-        let terms = Terms { increment: Duration::ZERO, ttl: ask.ttl, period: ask.period, explicit_max };
+        let terms = Terms { increment: Duration::ZERO, ttl: ask.ttl, period, explicit_max };
         let life = ttl::life(self.config, terms, entry.issued, entry.issued)?;
         warnings.extend(life.warnings);
         (entry.ttl, entry.creation_ttl) = (life.ttl.as_secs(), life.ttl.as_secs());
@@ -228,79 +224,4 @@ fn chosen(id: Option<Secret>) -> Result<Secret> {
     let Some(id) = id else { return text::service_token() };
     text::custom(&id)?;
     Ok(id)
-}
-
-fn bounded(ask: &CreateToken) -> Result<(), Refusal> {
-    let long = |text: &str, limit: usize| text.len() > limit;
-    let too_much = |field, limit| Err(Refusal::TooMuch { field, limit });
-    if ask.policies.len() > MAX_POLICIES || ask.policies.iter().any(|name| long(name, MAX_NAME_BYTES)) {
-        return too_much("policies", "at most 256 names of at most 256 bytes");
-    }
-    if long(&ask.display_name, MAX_NAME_BYTES) {
-        return too_much("display_name", "at most 256 bytes");
-    }
-    if ask.meta.len() > MAX_META || ask.meta.iter().any(|(k, v)| long(k, MAX_META_BYTES) || long(v, MAX_META_BYTES)) {
-        return too_much("meta", "at most 64 members of at most 1024 bytes");
-    }
-    Ok(())
-}
-
-/// What needs sudo, and what nobody may ask.
-fn entitled(ask: &CreateToken, privileged: bool) -> Result<(), Refusal> {
-    match () {
-        () if !ask.entity_alias.is_empty() => Err(Refusal::EntityAlias),
-        () if privileged => ask.id.as_ref().map_or(Ok(()), text::custom),
-        () if ask.id.is_some() => Err(Refusal::NeedsSudo("specify token id")),
-        () if ask.no_parent => Err(Refusal::NeedsSudo("create orphan token")),
-        () if !ask.period.is_zero() => Err(Refusal::NeedsSudo("create periodic token")),
-        () => Ok(()),
-    }
-}
-
-fn policies(parent: &Entry, ask: &CreateToken, privileged: bool) -> Result<Vec<String>, Refusal> {
-    let has = |names: &[String], name: &str| names.iter().any(|had| had == name);
-    let asked = sanitized(&ask.policies);
-    let mut names = if asked.is_empty() { parent.policies.clone() } else { asked };
-    if !privileged && !names.iter().all(|name| has(&parent.policies, name)) {
-        return Err(Refusal::PolicySubset);
-    }
-    if has(&names, "response-wrapping") || has(&names, "control-group") {
-        return Err(Refusal::InternalPolicy);
-    }
-    if has(&names, "root") {
-        return if parent.is_root() { Ok(vec!["root".to_owned()]) } else { Err(Refusal::RootFromRoot) };
-    }
-    if !ask.no_default_policy && (privileged || has(&parent.policies, "default")) {
-        names.push("default".to_owned());
-    }
-    Ok(sanitized(&names))
-}
-
-/// Lower case, trimmed, sorted, each once.
-fn sanitized(names: &[String]) -> Vec<String> {
-    let mut names: Vec<String> =
-        names.iter().map(|name| name.trim().to_lowercase()).filter(|name| !name.is_empty()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-}
-
-fn fit_for_batch(ask: &CreateToken, policies: &[String]) -> Result<(), Refusal> {
-    let wrong = [
-        ("id", ask.id.is_some()),
-        ("num_uses", ask.num_uses > 0),
-        ("period", !ask.period.is_zero()),
-        ("explicit_max_ttl", !ask.explicit_max_ttl.is_zero()),
-        ("the root policy", policies.iter().any(|name| name == "root")),
-    ];
-    wrong.into_iter().find(|(_, set)| *set).map_or(Ok(()), |(field, _)| Err(Refusal::BatchField(field)))
-}
-
-/// `token`, or `token-` and the wish with everything but letters, digits and `-` replaced.
-fn display_name(wish: &str) -> String {
-    if wish.is_empty() {
-        return "token".to_owned();
-    }
-    let safe: String = wish.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    format!("token-{safe}").trim_end_matches('-').to_owned()
 }

@@ -25,6 +25,7 @@ mod lookup;
 mod refusal;
 mod renew;
 mod revoke;
+mod rules;
 mod seed;
 mod text;
 mod ttl;
@@ -70,9 +71,10 @@ const TRIES: usize = 16;
 /// Limits of all tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenConfig {
-    /// Time to live when nobody asks for one; default 768 h.
+    /// Time to live when nobody asks for one; default 768 h. Zero means: at an end at once.
     pub default_ttl: Duration,
-    /// Longest life through all renewals, periodic and root tokens apart; default 768 h.
+    /// Longest life through all renewals, periodic and endless root tokens apart; default 768 h.
+    /// Zero means: none is issued.
     pub max_ttl: Duration,
 }
 

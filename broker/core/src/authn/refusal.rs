@@ -21,6 +21,9 @@ pub enum Refusal {
     /// Batch tokens end by themselves.
     #[error("batch tokens cannot be revoked")]
     BatchRevocation,
+    /// Root is stored.
+    #[error("batch tokens cannot be root tokens")]
+    BatchRoot,
     /// Too much in it for a header.
     #[error("a batch token with these policies and metadata would be longer than {MAX_CREDENTIAL_BYTES} bytes")]
     BatchTooLarge,
@@ -97,7 +100,7 @@ impl Refusal {
             Self::BatchField(field) | Self::TooMuch { field, .. } => Some(field),
             Self::CustomId | Self::DuplicateId => Some("id"),
             Self::EntityAlias => Some("entity_alias"),
-            Self::InternalPolicy | Self::PolicySubset | Self::RootFromRoot => Some("policies"),
+            Self::BatchRoot | Self::InternalPolicy | Self::PolicySubset | Self::RootFromRoot => Some("policies"),
             Self::InvalidAccessor => Some("accessor"),
             _ => None,
         }

@@ -63,7 +63,7 @@ fn capped(warnings: &mut Vec<String>, name: &str, value: &str, asked: Duration, 
 }
 
 /// Rounded up to whole seconds, so that a fraction asked for does not become "not asked".
-fn whole(duration: Duration) -> Duration {
+pub(super) fn whole(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0)))
 }
 

@@ -92,6 +92,15 @@ async fn an_explicit_max_over_the_system_max_is_capped_with_a_warning() {
 }
 
 #[tokio::test]
+async fn a_fraction_of_a_second_is_a_bound_too() {
+    let f = Fixture::new().await;
+    let token = f.token(r#"{"policies":"a","explicit_max_ttl":"500ms"}"#).await;
+    assert_eq!(f.data(Which::Token(&token)).await["explicit_max_ttl"], 1);
+    f.clock.advance(Duration::from_secs(1));
+    assert!(!f.lives(&token).await);
+}
+
+#[tokio::test]
 async fn lookup_shows_exactly_the_known_fields() {
     let f = Fixture::new().await;
     let auth = f.by_root(r#"{"policies":"a","ttl":90,"display_name":"ci","meta":{"team":"red"}}"#).await.auth;
