@@ -40,6 +40,13 @@ impl SinkConfig {
     }
 }
 
+/// The defaults of [`SinkConfig::new`], for a name and a kind to be filled in.
+impl Default for SinkConfig {
+    fn default() -> Self {
+        Self::new("", "")
+    }
+}
+
 /// What operators see of a sink.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct SinkStatus {
