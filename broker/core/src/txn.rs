@@ -3,7 +3,12 @@
 //!
 //! Invariant: nothing reaches storage before [`Transaction::finish`] and the commit.
 
-use std::{collections::BTreeMap, fmt, ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Bound,
+    sync::Arc,
+};
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -138,20 +143,11 @@ impl Transaction {
         if !prefix.is_empty() && !prefix.ends_with('/') {
             return Err(Error::new(ErrorKind::InvalidRequest, "a prefix to list must end in '/'"));
         }
-        if self.reads.keys.len() + self.reads.listings.len() >= self.limits.reads {
-            return Err(over("reads", self.limits.reads));
-        }
         let limit = limit.min(self.limits.children);
         let full = if prefix.is_empty() { self.prefix.clone() } else { self.full(prefix)? };
         let own = self.writes.range(full.clone()..).take_while(|(key, _)| key.starts_with(&full)).count();
         // Own deletions may hide up to `own` children, so ask for that many more.
-        let seen = self.snapshot.children(&full, after, limit.saturating_add(own)).await?;
-        self.reads.listings.push(Listing {
-            prefix: full.clone(),
-            after: after.map(str::to_owned),
-            limit: limit.saturating_add(own),
-            seen: seen.clone(),
-        });
+        let seen = self.listed(&full, after, limit.saturating_add(own)).await?;
         if own == 0 {
             return Ok(seen);
         }
@@ -211,31 +207,42 @@ impl Transaction {
         Ok(())
     }
 
-    async fn overlaid(&self, full: &str, after: Option<&str>, limit: usize, seen: Vec<String>) -> Result<Vec<String>> {
-        let mut names: BTreeMap<String, ()> = seen.into_iter().map(|name| (name, ())).collect();
+    async fn overlaid(
+        &mut self,
+        full: &str,
+        after: Option<&str>,
+        limit: usize,
+        seen: Vec<String>,
+    ) -> Result<Vec<String>> {
+        let mut names: BTreeSet<String> = seen.into_iter().collect();
+        let mut emptied = BTreeSet::new();
         for (key, value) in self.writes.range::<str, _>((Bound::Included(full), Bound::Unbounded)) {
             let Some(rest) = key.strip_prefix(full) else { break };
-            let Some(name) = child(rest) else { continue };
-            if after.is_some_and(|after| name.as_str() <= after) {
+            let Some(name) = child(rest).filter(|name| after.is_none_or(|after| name.as_str() > after)) else {
                 continue;
-            }
+            };
             match value {
-                Some(_) => _ = names.insert(name, ()),
-                None if name.ends_with('/') && self.folder_left(full, &name).await? => {}
+                Some(_) => _ = names.insert(name),
+                None if name.ends_with('/') => _ = emptied.insert(name),
                 None => _ = names.remove(&name),
             }
         }
-        Ok(names.into_keys().take(limit).collect())
+        for name in emptied {
+            if !self.folder_left(&format!("{full}{name}")).await? {
+                names.remove(&name);
+            }
+        }
+        Ok(names.into_iter().take(limit).collect())
     }
 
-    /// Whether a folder still has a child once own deletions are counted.
-    async fn folder_left(&self, full: &str, name: &str) -> Result<bool> {
-        let mut folders = vec![format!("{full}{name}")];
+    /// Whether a folder still has something in it once own deletions are counted.
+    async fn folder_left(&mut self, folder: &str) -> Result<bool> {
+        let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
             if self.writes.iter().any(|(key, value)| value.is_some() && key.starts_with(&folder)) {
                 return Ok(true);
             }
-            for inner in self.snapshot.children(&folder, None, self.limits.children).await? {
+            for inner in self.listed(&folder, None, self.limits.children).await? {
                 let key = format!("{folder}{inner}");
                 if inner.ends_with('/') {
                     folders.push(key);
@@ -245,6 +252,18 @@ impl Transaction {
             }
         }
         Ok(false)
+    }
+
+    /// The snapshot's listing, recorded as read.
+    async fn listed(&mut self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+        if self.reads.keys.len() + self.reads.listings.len() >= self.limits.reads {
+            return Err(over("reads", self.limits.reads));
+        }
+        let seen = self.snapshot.children(prefix, after, limit).await?;
+        let listing =
+            Listing { prefix: prefix.to_owned(), after: after.map(str::to_owned), limit, seen: seen.clone() };
+        self.reads.listings.push(listing);
+        Ok(seen)
     }
 }
 
@@ -268,5 +287,79 @@ impl fmt::Debug for Transaction {
             .field("reads", &self.reads.keys.len())
             .field("writes", &self.writes.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        port::storage::{Outcome, Storage},
+        testing::MemoryStorage,
+    };
+
+    async fn begin(storage: &MemoryStorage) -> Transaction {
+        let snapshot = Arc::from(storage.snapshot().await.unwrap());
+        Transaction::begin(snapshot, "m/", TxnLimits::default())
+    }
+
+    async fn store(storage: &MemoryStorage, keys: &[&str]) {
+        let writes =
+            keys.iter().map(|key| Write::Put { key: (*key).to_owned(), value: Secret::from("x") }).collect();
+        storage.commit(Batch { checks: Vec::new(), writes }).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn own_writes_are_read_back_and_listed_before_they_are_committed() {
+        let storage = MemoryStorage::new();
+        store(&storage, &["m/a", "m/b/c", "m/b/d", "n/z"]).await;
+        let mut txn = begin(&storage).await;
+        txn.put("e/f", Secret::from("y")).unwrap();
+        txn.delete("a").unwrap();
+        txn.delete("b/c").unwrap();
+        assert!(txn.get("a").await.unwrap().is_none());
+        assert!(txn.get("e/f").await.unwrap().unwrap().ct_eq(b"y"));
+        assert_eq!(txn.children("", None, 10).await.unwrap(), ["b/", "e/"]);
+        txn.delete("b/d").unwrap();
+        assert_eq!(txn.children("", None, 10).await.unwrap(), ["e/"]);
+        assert_eq!(txn.children("", Some("b/"), 1).await.unwrap(), ["e/"]);
+    }
+
+    #[tokio::test]
+    async fn a_key_of_another_mount_cannot_be_named() {
+        let storage = MemoryStorage::new();
+        store(&storage, &["n/z"]).await;
+        let mut txn = begin(&storage).await;
+        assert!(txn.get("../n/z").await.unwrap().is_none());
+        assert!(txn.get("").await.is_err() && txn.get("a\0b").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_change_of_anything_read_or_listed_is_a_conflict() {
+        for changed in ["m/a", "m/b/new"] {
+            let storage = MemoryStorage::new();
+            store(&storage, &["m/a", "m/b/c"]).await;
+            let mut txn = begin(&storage).await;
+            txn.get("a").await.unwrap();
+            txn.children("b/", None, 10).await.unwrap();
+            txn.put("out", Secret::from("1")).unwrap();
+            store(&storage, &[changed]).await;
+            assert_eq!(storage.commit(txn.finish()).await.unwrap(), Outcome::Conflict, "{changed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_limit_is_an_error_that_says_so() {
+        let storage = MemoryStorage::new();
+        let limits =
+            TxnLimits { key_bytes: 3, value_bytes: 4, reads: 1, writes: 1, write_bytes: 6, children: 1 };
+        let mut txn = Transaction::begin(Arc::from(storage.snapshot().await.unwrap()), "m/", limits);
+        assert!(txn.get("long").await.unwrap_err().detail.contains("3 bytes in a storage key"));
+        assert!(txn.put("a", Secret::from("12345")).unwrap_err().detail.contains("4 bytes in one stored value"));
+        txn.put("a", Secret::from("1234")).unwrap();
+        assert!(txn.put("b", Secret::from("1")).unwrap_err().detail.contains("1 keys written"));
+        txn.get("x").await.unwrap();
+        assert!(txn.get("y").await.unwrap_err().detail.contains("1 reads"));
+        assert!(txn.children("", None, 1).await.unwrap_err().detail.contains("1 reads"));
     }
 }

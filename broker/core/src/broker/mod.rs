@@ -8,6 +8,8 @@ mod admit;
 mod lifecycle;
 mod perform;
 mod plugin;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
