@@ -27,6 +27,7 @@ const SEED: u64 = 0x57a2_de12;
 fn a_thousand_random_operations_answer_as_openbao_does() -> Result {
     let (openbao, warder) = (OpenBao::dev()?, Warder::dev().start()?);
     let told = compare(&openbao.http(), &warder.http())?;
+    println!("{} operations, answers by class of status: {:?}", told.operations, told.classes);
     told.check()
 }
 
@@ -89,9 +90,7 @@ fn compare(oracle: &Http, subject: &Http) -> Result<Told> {
         }
         outcome.map_err(|why| why.to_string())?;
     }
-    let told = told.into_inner();
-    println!("{} operations, answers by class of status: {:?}", told.operations, told.classes);
-    Ok(told)
+    Ok(told.into_inner())
 }
 
 /// Runs one sequence on both, from the same settings and on paths never used before.

@@ -87,7 +87,7 @@ pub(super) fn step() -> BoxedStrategy<Step> {
 /// Few, so that requests meet; one has a folder of its own name, some need percent-encoding.
 fn path() -> BoxedStrategy<String> {
     some(&[
-        (12, "{p}/a"),
+        (24, "{p}/a"),
         (4, "{p}/b"),
         (4, "{p}/f/c"),
         (2, "{p}/f"),

@@ -1,1 +1,0 @@
-//! Warder's benchmarks
