@@ -260,8 +260,7 @@ impl Transaction {
             return Err(over("reads", self.limits.reads));
         }
         let seen = self.snapshot.children(prefix, after, limit).await?;
-        let listing =
-            Listing { prefix: prefix.to_owned(), after: after.map(str::to_owned), limit, seen: seen.clone() };
+        let listing = Listing { prefix: prefix.to_owned(), after: after.map(str::to_owned), limit, seen: seen.clone() };
         self.reads.listings.push(listing);
         Ok(seen)
     }
@@ -304,8 +303,7 @@ mod tests {
     }
 
     async fn store(storage: &MemoryStorage, keys: &[&str]) {
-        let writes =
-            keys.iter().map(|key| Write::Put { key: (*key).to_owned(), value: Secret::from("x") }).collect();
+        let writes = keys.iter().map(|key| Write::Put { key: (*key).to_owned(), value: Secret::from("x") }).collect();
         storage.commit(Batch { checks: Vec::new(), writes }).await.unwrap();
     }
 
@@ -351,8 +349,7 @@ mod tests {
     #[tokio::test]
     async fn every_limit_is_an_error_that_says_so() {
         let storage = MemoryStorage::new();
-        let limits =
-            TxnLimits { key_bytes: 3, value_bytes: 4, reads: 1, writes: 1, write_bytes: 6, children: 1 };
+        let limits = TxnLimits { key_bytes: 3, value_bytes: 4, reads: 1, writes: 1, write_bytes: 6, children: 1 };
         let mut txn = Transaction::begin(Arc::from(storage.snapshot().await.unwrap()), "m/", limits);
         assert!(txn.get("long").await.unwrap_err().detail.contains("3 bytes in a storage key"));
         assert!(txn.put("a", Secret::from("12345")).unwrap_err().detail.contains("4 bytes in one stored value"));

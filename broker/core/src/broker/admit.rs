@@ -138,8 +138,10 @@ impl Broker {
     async fn find(&self, request: &Request, fields: Fields) -> Result<Found> {
         match &request.address {
             Address::Canonical(path) => {
-                let place = self.place(path).await?;
-                Ok(Found { path: path.clone(), place, fields, secret_route: None })
+                // Policies tell a folder from a leaf by its slash, whatever the client sent.
+                let path = if request.operation == Operation::List { path.to_folder() } else { path.clone() };
+                let place = self.place(&path).await?;
+                Ok(Found { path, place, fields, secret_route: None })
             }
             Address::Secret { view, path } => {
                 let table = self.sys.mounts.table().await?;

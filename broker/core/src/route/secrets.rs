@@ -43,7 +43,8 @@ pub fn resolve(
     let (mount, canonical, route) =
         own.or_else(default).ok_or_else(|| Error::new(ErrorKind::NotFound, "no mount serves secrets at this path"))?;
     let canonical = Path::parse(&canonical).map_err(|e| Error::invalid("path", e.to_string()))?;
-    Ok(Resolved { mount, path: if path.is_folder() { canonical.to_folder() } else { canonical }, route })
+    let folder = path.is_folder() || view == SecretView::Listing;
+    Ok(Resolved { mount, path: if folder { canonical.to_folder() } else { canonical }, route })
 }
 
 fn claim(

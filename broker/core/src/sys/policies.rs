@@ -35,6 +35,8 @@ pub(super) async fn names(sys: &Sys) -> Result<Served> {
 pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
     let name = ask.capture("name");
     match ask.operation {
+        // Built in: it has no text, for no rule can say it.
+        Operation::Read if name == "root" => Served::json(&serde_json::json!({ "name": name, "policy": "" })),
         Operation::Read => {
             let record = sys.policies.get(name).await?.ok_or_else(|| not_found("no such policy"))?;
             Served::json(&serde_json::json!({
