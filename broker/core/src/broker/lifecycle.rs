@@ -117,6 +117,11 @@ impl Broker {
         turn
     }
 
+    /// Sealing failed: the barrier is as open as it was.
+    pub(super) fn reopen_doors(&self) {
+        self.open.store(true, Ordering::Release);
+    }
+
     async fn opened(&self) -> Result<()> {
         let mut salts = Vec::new();
         for sink in self.sys.audit.sinks() {

@@ -83,11 +83,15 @@ impl Broker {
             captures: &matched.captures,
             fields: &admission.fields,
         };
-        let _turning = match matched.seals() {
+        let turn = match matched.seals() {
             true => Some(self.close_doors().await),
             false => None,
         };
-        let Served { answer, auth, warnings } = self.sys.serve(matched, &ask).await?;
+        let served = self.sys.serve(matched, &ask).await;
+        if served.is_err() && turn.is_some() {
+            self.reopen_doors();
+        }
+        let Served { answer, auth, warnings } = served?;
         Ok(Reply { auth, ..admission.reply(answer, warnings, false) })
     }
 

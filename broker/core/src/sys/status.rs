@@ -5,5 +5,6 @@ use crate::error::Result;
 
 pub(super) async fn seal(sys: &Sys) -> Result<Served> {
     sys.seal.seal().await?;
+    sys.audit.clear_salt();
     Ok(Served::nothing())
 }

@@ -84,7 +84,13 @@ pub(super) async fn create(sys: &Sys, ask: &Ask<'_>, orphan: bool) -> Result<Ser
     // `create-orphan` is itself the permission to make orphans.
     let privileged = orphan || ask.sudo();
     let path = if orphan { "auth/token/create-orphan" } else { "auth/token/create" };
-    let Issued { auth, warnings } = sys.tokens.create(identity(ask)?, wanted, privileged, path).await?;
+    let named = wanted.policies.clone();
+    let Issued { auth, mut warnings } = sys.tokens.create(identity(ask)?, wanted, privileged, path).await?;
+    for name in named.iter().filter(|name| *name != "root") {
+        if sys.policies.get(name).await.ok().flatten().is_none() {
+            warnings.push(format!("Policy {name:?} does not exist"));
+        }
+    }
     Ok(Served { answer: Answer::Nothing, auth: Some(auth), warnings })
 }
 
