@@ -58,9 +58,9 @@ pub(crate) fn write(host: &Host, call: Call<Change>) -> Result<Reply> {
     if let Some(required) = change.cas_required {
         config.cas_required = required.unwrap_or_default();
     }
-    if let Some(after) = change.delete_version_after {
-        // OpenBao keeps no more of a negative age than that it is one.
-        config.delete_version_after = after.unwrap_or_default().max(-1);
+    if let Some(Some(after)) = change.delete_version_after {
+        // OpenBao keeps no more of a negative age than that it is one, and null changes nothing.
+        config.delete_version_after = after.max(-1);
     }
     if let Some(required) = change.metadata_cas_required {
         config.metadata_cas_required = required.unwrap_or_default();

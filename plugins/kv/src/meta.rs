@@ -33,7 +33,7 @@ pub(crate) struct Meta {
 }
 
 /// What is known of one version.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Version {
     pub(crate) created: Timestamp,
     /// When it was, or will be, soft-deleted.

@@ -10,7 +10,7 @@ use crate::{
     meta::{self, At, Given, Meta, given, version_key, whole},
 };
 
-/// Fields of a change. Left out: unchanged; null: back to zero.
+/// Fields of a change. Left out: unchanged; null: back to zero, but for the age, which stays.
 #[derive(Deserialize)]
 pub(crate) struct Change {
     path: String,
@@ -126,7 +126,7 @@ impl Change {
     const fn is_empty(&self) -> bool {
         self.max_versions.is_none()
             && self.cas_required.is_none()
-            && self.delete_version_after.is_none()
+            && matches!(self.delete_version_after, None | Some(None))
             && self.custom_metadata.is_none()
             && self.metadata_cas_required.is_none()
     }
@@ -217,7 +217,6 @@ fn text(name: &str, value: &Json) -> Result<String> {
         Json::Null => String::new(),
         Json::Array(_) | Json::Object(_) => return Err(refused(format!("value for key {name:?} must be a string"))),
     };
-    let printable = |text: &str| !text.chars().any(char::is_control);
     match (name.len(), value.len()) {
         (1..=128, _) if !printable(name) => Err(refused(format!("key {name:?} contains unprintable characters"))),
         (1..=128, 1..=512) if !printable(&value) => {
@@ -229,6 +228,13 @@ fn text(name: &str, value: &Json) -> Result<String> {
         }
         (len, _) => Err(refused(format!("length of key {name:?} is {len} but must be 0 < len(key) <= 128"))),
     }
+}
+
+/// As Go prints text: letters, marks, numbers, punctuation, symbols and the ASCII space.
+fn printable(text: &str) -> bool {
+    // `escape_debug` escapes just the others, and these three.
+    let plain: String = text.chars().filter(|c| !['\'', '"', '\\'].contains(c)).collect();
+    !format!("a{plain}").escape_debug().any(|c| c == '\\')
 }
 
 fn refused(why: String) -> Error {

@@ -54,13 +54,16 @@ fn each(
         return Err(Error::invalid(none));
     }
     let Some(mut meta) = meta::load(host, &input.path)? else { return Ok(nothing()) };
+    let mut changed = false;
     for number in numbers.into_iter().filter_map(|number| u64::try_from(number).ok()) {
         if let Some(mut version) = meta.versions.get(&number).copied() {
             change(&meta, number, &mut version)?;
-            meta.versions.insert(number, version);
+            changed |= meta.versions.insert(number, version) != Some(version);
         }
     }
-    meta.save(host, &input.path)?;
+    if changed {
+        meta.save(host, &input.path)?;
+    }
     Ok(nothing())
 }
 
