@@ -186,9 +186,9 @@ fn built(path: PathBuf) -> Result<PathBuf> {
     )))
 }
 
-/// The first `http://ADDRESS` that the banner prints.
+/// The address in the first `http://ADDRESS` or `https://ADDRESS` of the banner.
 fn address(banner: &str) -> Option<SocketAddr> {
     let (whole_lines, _) = banner.rsplit_once('\n')?;
-    let (_, rest) = whole_lines.split_once("http://")?;
-    rest.split(|c: char| c.is_whitespace() || matches!(c, '/' | '"' | '\'' | '`')).next()?.parse().ok()
+    let (_, rest) = whole_lines.split_once("://")?;
+    rest.split(|c: char| c.is_whitespace() || c == '/').next()?.parse().ok()
 }
