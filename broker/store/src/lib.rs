@@ -1,37 +1,19 @@
 //! Where Warder keeps things: engines, the barrier around them, the seals that open it, and the
 //! sinks that audit records go to.
 //!
-//! The composition root calls [`open`] once; everything else sees core's ports only. Invariant:
-//! nothing leaves a process in plain text but what is named public here (the seal's numbers).
+//! The composition root calls [`open`] and [`sink::open`]; everything else sees core's ports
+//! only. Invariant: nothing that a mount or a core room stores reaches a disk in plain bytes.
 
-use std::{path::PathBuf, sync::Arc};
+pub mod barrier;
+pub mod engine;
+pub mod seal;
+pub mod sink;
+
+use std::{fmt, io, sync::Arc, thread};
 
 use warder_core::port::{seal::Seal, storage::Storage};
 
-/// The barrier: encryption around an engine.
-#[derive(Debug)]
-pub struct Barrier {}
-
-/// Which engine, and where.
-#[derive(Clone, Debug)]
-pub enum EngineConfig {
-    /// In memory; gone with the process.
-    Memory,
-    /// One file.
-    Redb {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-/// What opens the barrier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SealConfig {
-    /// Opens by itself from a key beside the store: for development only.
-    Dev,
-    /// `threshold` of `shares` people.
-    Shamir,
-}
+pub use self::{barrier::Barrier, engine::EngineConfig, seal::SealConfig};
 
 /// What to open.
 #[derive(Clone, Debug)]
@@ -52,15 +34,44 @@ pub struct Store {
     pub barrier: Arc<Barrier>,
 }
 
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("barrier", &self.barrier).finish_non_exhaustive()
+    }
+}
+
 /// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum OpenError {}
+pub enum OpenError {
+    /// The engine did not open.
+    #[error(transparent)]
+    Engine(#[from] engine::EngineError),
+    /// The seal did not open.
+    #[error(transparent)]
+    Seal(#[from] seal::SealError),
+    /// No thread could be started.
+    #[error("a thread cannot be started")]
+    Thread(#[source] io::Error),
+}
 
-/// Opens a store. A dev seal opens an initialized store by itself.
+/// Opens a store. A dev seal opens an initialized store by itself; a store that is not
+/// initialized stays so until [`Seal::initialize`]. Blocks; may be called on any thread.
 ///
 /// # Errors
-/// See [`OpenError`].
-pub fn open(_config: &StoreConfig) -> Result<Store, OpenError> {
-    unimplemented!("lands with the engines")
+/// See [`OpenError`]; nothing was changed then.
+pub fn open(config: &StoreConfig) -> Result<Store, OpenError> {
+    let barrier = Arc::new(Barrier::new(engine::open(&config.engine)?));
+    let seal = wait(seal::open(config.seal, &barrier, config.engine.clone()))??;
+    Ok(Store { storage: Arc::clone(&barrier) as Arc<dyn Storage>, seal, barrier })
+}
+
+/// Runs `work` on a thread of its own: the caller may or may not be inside a runtime.
+fn wait<T: Send>(work: impl Future<Output = T> + Send) -> Result<T, OpenError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(OpenError::Thread)?;
+    thread::scope(|scope| {
+        let waiter =
+            thread::Builder::new().spawn_scoped(scope, || runtime.block_on(work)).map_err(OpenError::Thread)?;
+        waiter.join().map_err(|_| OpenError::Thread(io::Error::other("it panicked")))
+    })
 }

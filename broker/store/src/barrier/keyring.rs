@@ -1,0 +1,151 @@
+//! The keyring: all terms, and how it is stored.
+//!
+//! Record at `barrier/keyring`: `version (1) ‖ nonce (12) ‖ ciphertext ‖ tag (16)` under the root
+//! key, AAD = `barrier/keyring ‖ 0x00 ‖ record at barrier/seal`; plain: for each term, oldest
+//! first, `number u32 BE ‖ values encrypted u64 BE ‖ key (32)`. So the seal's numbers cannot be
+//! changed without the root key noticing.
+
+use warder_core::{error::Error, error::Result, secret::Secret};
+use zeroize::Zeroizing;
+
+use super::{
+    KEYRING_KEY, KeyStatus,
+    term::{self, BrokenRecord, KEY_LEN, MARGIN, Term, WORN},
+};
+
+const VERSION: u8 = 1;
+const TERM_RECORD: usize = 4 + 8 + KEY_LEN;
+/// Most terms kept; rewrapping retires none yet, so it bounds rotations.
+const MAX_TERMS: usize = 100_000;
+
+/// What a seal opens the barrier with.
+pub(crate) type RootKey = Zeroizing<[u8; KEY_LEN]>;
+
+/// All terms, newest last.
+pub(super) struct Keyring {
+    terms: Vec<Term>,
+    root: RootKey,
+    seal: Vec<u8>,
+    revision: u64,
+}
+
+/// The record does not open.
+#[derive(Debug)]
+pub(super) struct WrongKey;
+
+impl Keyring {
+    pub(super) fn generate(root: RootKey, seal: Vec<u8>) -> Result<Self> {
+        Ok(Self { terms: vec![Term::generate(1)?], root, seal, revision: 0 })
+    }
+
+    pub(super) fn open(root: RootKey, seal: Vec<u8>, record: &[u8]) -> Result<Self, WrongKey> {
+        let mut bytes = Zeroizing::new(record.to_vec());
+        if bytes.first() != Some(&VERSION) {
+            return Err(WrongKey);
+        }
+        let cipher = term::cipher(&root).map_err(|_| WrongKey)?;
+        let len = term::open(&cipher, &mut bytes, 1, &aad(&seal)).ok_or(WrongKey)?;
+        let plain = bytes.get(1 + 12..1 + 12 + len).ok_or(WrongKey)?;
+        let (records, rest) = plain.as_chunks::<TERM_RECORD>();
+        if records.is_empty() || !rest.is_empty() {
+            return Err(WrongKey);
+        }
+        let terms = records.iter().map(parse).collect::<Option<Vec<_>>>().ok_or(WrongKey)?;
+        Ok(Self { terms, root, seal, revision: 0 })
+    }
+
+    /// The record to store.
+    pub(super) fn seal_up(&self) -> Result<Vec<u8>> {
+        let mut plain = Zeroizing::new(Vec::with_capacity(self.terms.len() * TERM_RECORD));
+        for term in &self.terms {
+            plain.extend_from_slice(&term.number.to_be_bytes());
+            plain.extend_from_slice(&term.used().to_be_bytes());
+            plain.extend_from_slice(&*term.key);
+        }
+        term::seal(&term::cipher(&self.root)?, &[VERSION], &aad(&self.seal), &plain)
+    }
+
+    /// The same, known to be stored at `revision`.
+    pub(super) fn stored_at(mut self, revision: u64) -> Self {
+        self.revision = revision;
+        self
+    }
+
+    pub(super) const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(super) fn status(&self) -> KeyStatus {
+        let newest = self.newest();
+        KeyStatus { term: newest.number, terms: self.terms.len(), used: newest.used() }
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.newest().is_due()
+    }
+
+    pub(super) fn was_due(&self) {
+        self.newest().was_due();
+    }
+
+    /// The same root key and seal, for reading the stored keyring again.
+    pub(super) fn reopen(&self, record: &[u8]) -> Result<Self, WrongKey> {
+        Self::open(self.root.clone(), self.seal.clone(), record)
+    }
+
+    /// With its count brought up to date, and a new term if the newest is worn.
+    pub(super) fn successor(&self) -> Result<Self> {
+        if self.newest().used() >= WORN { self.with_new_term() } else { self.copy() }
+    }
+
+    pub(super) fn with_new_term(&self) -> Result<Self> {
+        if self.terms.len() >= MAX_TERMS {
+            return Err(Error::internal("the keyring is full"));
+        }
+        let mut next = self.copy()?;
+        next.terms.push(Term::generate(self.newest().number + 1)?);
+        Ok(next)
+    }
+
+    pub(super) fn encrypt(&self, key: &str, plain: &[u8]) -> Result<Vec<u8>> {
+        self.newest().encrypt(key, plain)
+    }
+
+    pub(super) fn decrypt(&self, key: &str, record: Vec<u8>) -> Result<Secret, BrokenRecord> {
+        let number = term::number(key, &record)?;
+        let found = self.terms.binary_search_by_key(&number, |term| term.number).ok().map(|at| &self.terms[at]);
+        let term = found.ok_or_else(|| BrokenRecord { key: key.to_owned(), why: "its term is unknown" })?;
+        term.decrypt(key, record)
+    }
+
+    #[expect(clippy::expect_used, reason = "generate makes one term, open refuses none, and nothing removes one")]
+    fn newest(&self) -> &Term {
+        self.terms.last().expect("a keyring has a term")
+    }
+
+    /// To be stored. The newest term's count is ahead by what this keyring may still encrypt
+    /// before the copy takes over: [`Term::encrypt`] stops a margin after the stored count.
+    fn copy(&self) -> Result<Self> {
+        let newest = self.newest().number;
+        let terms = self.terms.iter().map(|term| {
+            let used = if term.number == newest { term.used().saturating_add(MARGIN) } else { term.used() };
+            Term::new(term.number, term.key.clone(), used, used)
+        });
+        let terms = terms.collect::<Result<_>>()?;
+        Ok(Self { terms, root: self.root.clone(), seal: self.seal.clone(), revision: self.revision })
+    }
+}
+
+/// Nobody knows what was encrypted since the count was stored: it can be anything up to the
+/// margin, so nothing may be encrypted before a newer count is stored (`Keyring::successor`).
+fn parse(record: &[u8; TERM_RECORD]) -> Option<Term> {
+    let (number, rest) = record.split_first_chunk()?;
+    let (stored, key) = rest.split_first_chunk()?;
+    let stored = u64::from_be_bytes(*stored);
+    let key = Zeroizing::new(key.try_into().ok()?);
+    Term::new(u32::from_be_bytes(*number), key, stored.saturating_add(MARGIN), stored).ok()
+}
+
+fn aad(seal: &[u8]) -> Vec<u8> {
+    [KEYRING_KEY.as_bytes(), &[0], seal].concat()
+}

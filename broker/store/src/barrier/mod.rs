@@ -1,0 +1,322 @@
+//! The barrier: core's storage port over an engine, with every value encrypted. Core rooms reach
+//! it through the port; the seals open and close it.
+//!
+//! Invariants: no plain value reaches an engine; without the root key nothing opens; a record
+//! moved to another key does not open; the prefix [`RESERVED`] is not reachable through the port;
+//! no lock is held while bytes are encrypted or decrypted.
+//!
+//! What it does not hide: key names and value sizes. A record put back as it was before, under
+//! its own key, is not recognized as old.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use async_trait::async_trait;
+use warder_core::{
+    error::{Error, ErrorKind, Result},
+    port::storage::{
+        Batch, Change, Check, Entry, Observer, Outcome, Revision, Snapshot, Storage, Watch, WatchEnd, Write,
+    },
+    secret::Secret,
+};
+
+use crate::engine::{Engine, EngineError, RawBatch, RawWrite, Stored, View};
+
+mod keyring;
+mod rewrap;
+mod term;
+
+use self::keyring::Keyring;
+pub(crate) use self::keyring::RootKey;
+pub use self::{
+    rewrap::{MAX_PAGE, Rewrapped},
+    term::BrokenRecord,
+};
+
+/// The prefix of keys that the barrier keeps to itself.
+pub const RESERVED: &str = "barrier/";
+/// The keyring, encrypted under the root key.
+pub(crate) const KEYRING_KEY: &str = "barrier/keyring";
+/// The seal's numbers, plain; authenticated by the keyring record.
+pub(crate) const SEAL_KEY: &str = "barrier/seal";
+
+/// Encryption around an engine.
+pub struct Barrier {
+    engine: Arc<dyn Engine>,
+    /// None while sealed.
+    open: Arc<RwLock<Option<Arc<Keyring>>>>,
+    observers: Mutex<Vec<Arc<dyn Observer>>>,
+}
+
+/// Why the barrier did not open.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UnsealError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("there is no keyring")]
+    Uninitialized,
+    #[error("the key does not open the keyring")]
+    WrongKey,
+}
+
+/// How the keyring stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyStatus {
+    /// The term that new values are encrypted under.
+    pub term: u32,
+    /// Terms that can still be read.
+    pub terms: usize,
+    /// Values encrypted under the newest term, rounded up after a restart.
+    pub used: u64,
+}
+
+impl Barrier {
+    /// Sealed, over `engine`.
+    #[must_use]
+    pub fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine, open: Arc::default(), observers: Mutex::default() }
+    }
+
+    /// Whether nothing can be read.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        keyring(&self.open).is_err()
+    }
+
+    /// How the keyring stands.
+    ///
+    /// # Errors
+    /// `sealed`.
+    pub fn key_status(&self) -> Result<KeyStatus> {
+        Ok(keyring(&self.open)?.status())
+    }
+
+    /// Adds a term; values written from now on are encrypted under it.
+    ///
+    /// # Errors
+    /// `sealed`, and what storage says.
+    pub async fn rotate(&self) -> Result<u32> {
+        loop {
+            let current = keyring(&self.open)?;
+            let next = current.with_new_term()?;
+            if self.replace(&current, next).await? {
+                return self.key_status().map(|status| status.term);
+            }
+        }
+    }
+
+    /// Makes a keyring under `root` and opens it; `seal` is what will stand at [`SEAL_KEY`].
+    /// False: there is one already.
+    pub(crate) async fn initialize(&self, root: RootKey, seal: Vec<u8>) -> Result<bool> {
+        let keyring = Keyring::generate(root, seal.clone())?;
+        let absent = |key: &str| Check::Unchanged { key: key.to_owned(), revision: None };
+        let batch = RawBatch {
+            checks: vec![absent(KEYRING_KEY), absent(SEAL_KEY)],
+            writes: vec![raw(KEYRING_KEY, keyring.seal_up()?), raw(SEAL_KEY, seal)],
+        };
+        match self.engine.commit(batch).await? {
+            Outcome::Conflict => Ok(false),
+            Outcome::Committed(revision) => {
+                self.install(keyring.stored_at(revision));
+                Ok(true)
+            }
+        }
+    }
+
+    /// Opens the keyring with `root`.
+    pub(crate) async fn unseal(&self, root: RootKey) -> Result<(), UnsealError> {
+        let view = self.engine.view().await?;
+        let record = view.get(KEYRING_KEY).await?.ok_or(UnsealError::Uninitialized)?;
+        let seal = view.get(SEAL_KEY).await?.ok_or(UnsealError::Uninitialized)?;
+        let stored = Keyring::open(root, seal.bytes, &record.bytes).map_err(|_| UnsealError::WrongKey)?;
+        self.install(stored.stored_at(record.revision));
+        // A full or read-only disk must not keep a store from being read.
+        if let Ok(keyring) = keyring(&self.open) {
+            self.upkeep(&keyring).await;
+        }
+        Ok(())
+    }
+
+    /// Forgets the keys and tells the observers to forget what they know.
+    pub(crate) fn seal(&self) {
+        // The last reader that is just decrypting drops and overwrites them.
+        drop(self.open.write().unwrap_or_else(PoisonError::into_inner).take());
+        self.observers().iter().for_each(|observer| observer.forget());
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
+    fn install(&self, keyring: Keyring) {
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keyring));
+    }
+
+    /// Stores `next` and uses it, unless `current` is not the stored one any more.
+    async fn replace(&self, current: &Arc<Keyring>, next: Keyring) -> Result<bool> {
+        let check = Check::Unchanged { key: KEYRING_KEY.to_owned(), revision: Some(current.revision()) };
+        let batch = RawBatch { checks: vec![check], writes: vec![raw(KEYRING_KEY, next.seal_up()?)] };
+        let Outcome::Committed(revision) = self.engine.commit(batch).await? else {
+            self.reload().await?;
+            return Ok(false);
+        };
+        self.install_newer(next.stored_at(revision));
+        Ok(true)
+    }
+
+    /// Lost to another change of the keyring: usually installed by whoever made it, but that
+    /// future may have been dropped in between.
+    async fn reload(&self) -> Result<()> {
+        let current = keyring(&self.open)?;
+        let Some(record) = self.engine.view().await?.get(KEYRING_KEY).await? else { return Ok(()) };
+        let stored = current.reopen(&record.bytes).map_err(|_| Error::internal("the keyring was replaced"))?;
+        self.install_newer(stored.stored_at(record.revision));
+        Ok(())
+    }
+
+    /// Not when it was sealed meanwhile, or when a newer one is there.
+    fn install_newer(&self, next: Keyring) {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if open.as_ref().is_some_and(|open| open.revision() < next.revision()) {
+            *open = Some(Arc::new(next));
+        }
+    }
+
+    /// Keeps the count of encryptions durable, and rotates long before a term wears out. When
+    /// that fails, writing goes on until the margin is used up.
+    async fn upkeep(&self, current: &Arc<Keyring>) {
+        if !current.is_due() {
+            return;
+        }
+        let done = match current.successor() {
+            Ok(next) => self.replace(current, next).await,
+            Err(error) => Err(error),
+        };
+        current.was_due();
+        if let Err(error) = done {
+            tracing::warn!(error = %error.chain(), "the keyring was not stored");
+        }
+    }
+
+    /// Encrypts on the caller's thread.
+    fn encrypted(keyring: &Keyring, write: Write) -> Result<RawWrite> {
+        Ok(match write {
+            Write::Delete { key } => RawWrite { key, bytes: None },
+            Write::Put { key, value } => {
+                let bytes = keyring.encrypt(&key, value.expose())?;
+                RawWrite { key, bytes: Some(bytes) }
+            }
+        })
+    }
+
+    fn observers(&self) -> MutexGuard<'_, Vec<Arc<dyn Observer>>> {
+        self.observers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Storage for Barrier {
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        keyring(&self.open)?;
+        Ok(Box::new(BarrierSnapshot { view: self.engine.view().await?, open: Arc::clone(&self.open) }))
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Outcome> {
+        let keyring = keyring(&self.open)?;
+        let checks = batch.checks.iter().map(|check| match check {
+            Check::Unchanged { key, .. } => key,
+            Check::Children { prefix, .. } => prefix,
+        });
+        batch.writes.iter().map(Write::key).chain(checks.map(String::as_str)).try_for_each(reachable)?;
+        self.upkeep(&keyring).await;
+        let keyring = self::keyring(&self.open)?;
+        let writes = batch.writes.into_iter().map(|write| Self::encrypted(&keyring, write)).collect::<Result<_>>()?;
+        Ok(self.engine.commit(RawBatch { checks: batch.checks, writes }).await?)
+    }
+
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        self.observers().push(Arc::clone(&observer));
+        self.engine.observe(observer);
+    }
+
+    async fn watch(&self, from: Revision) -> Result<Box<dyn Watch>, WatchEnd> {
+        Ok(Box::new(BarrierWatch(self.engine.watch(from).await?)))
+    }
+}
+
+/// A view that decrypts while the barrier is open.
+struct BarrierSnapshot {
+    view: Arc<dyn View>,
+    open: Arc<RwLock<Option<Arc<Keyring>>>>,
+}
+
+#[async_trait]
+impl Snapshot for BarrierSnapshot {
+    fn revision(&self) -> Revision {
+        self.view.revision()
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Entry>> {
+        let keyring = keyring(&self.open)?;
+        reachable(key)?;
+        let Some(Stored { bytes, revision }) = self.view.get(key).await? else { return Ok(None) };
+        Ok(Some(Entry { value: decrypted(&keyring, key, bytes)?, revision }))
+    }
+
+    async fn children(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+        keyring(&self.open)?;
+        reachable(prefix)?;
+        if !prefix.is_empty() || limit == usize::MAX {
+            return Ok(self.view.children(prefix, after, limit).await?);
+        }
+        // The reserved folder is not there for anybody: one more is asked for in its place.
+        let mut names = self.view.children(prefix, after, limit + 1).await?;
+        names.retain(|name| name != RESERVED);
+        names.truncate(limit);
+        Ok(names)
+    }
+}
+
+/// Changes of the reserved prefix are nobody's business.
+struct BarrierWatch(Box<dyn Watch>);
+
+#[async_trait]
+impl Watch for BarrierWatch {
+    async fn next(&mut self) -> Result<Change, WatchEnd> {
+        loop {
+            let change = self.0.next().await?;
+            if !change.key.starts_with(RESERVED) {
+                return Ok(change);
+            }
+        }
+    }
+}
+
+fn keyring(open: &RwLock<Option<Arc<Keyring>>>) -> Result<Arc<Keyring>> {
+    open.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(Error::sealed)
+}
+
+fn reachable(key: &str) -> Result<()> {
+    if key.starts_with(RESERVED) {
+        return Err(Error::internal("the barrier's own keys are not reachable through storage"));
+    }
+    Ok(())
+}
+
+fn decrypted(keyring: &Keyring, key: &str, record: Vec<u8>) -> Result<Secret> {
+    keyring.decrypt(key, record).map_err(|broken| {
+        Error::new(ErrorKind::UpstreamProtocol, "stored record failed its integrity check").because(broken)
+    })
+}
+
+fn raw(key: &str, bytes: Vec<u8>) -> RawWrite {
+    RawWrite { key: key.to_owned(), bytes: Some(bytes) }
+}
+
+impl fmt::Debug for Barrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Barrier").field("sealed", &self.is_sealed()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,346 @@
+//! Group commit: one thread per engine takes the batches of all callers, judges them one after
+//! another inside one transaction of the medium, makes the group durable with one sync and then
+//! answers each batch by itself. Engines that take one writer at a time are built on it.
+//!
+//! Invariant: observers hear `before` before the new state can be read and `after` before anybody
+//! is answered; what was answered `Committed` is durable; what was refused is not visible.
+
+use std::{
+    collections::HashSet,
+    io,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+use warder_core::port::storage::{Change, Check, Observer, Outcome, Revision, Watch, WatchEnd};
+
+use super::{
+    Engine, EngineError, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, RawBatch, RawWrite, Tally, View,
+    ring::{RING_BYTES, Ring},
+};
+
+/// Batches that wait for the thread; more callers wait for room.
+const QUEUE: usize = 1024;
+/// Most batches and bytes that share one sync.
+const GROUP_BATCHES: usize = 1024;
+const GROUP_BYTES: usize = 16 << 20;
+
+/// A medium with one writer.
+pub(crate) trait Ground: Send + 'static {
+    /// Its name in `KINDS`.
+    fn kind(&self) -> &'static str;
+
+    /// Runs `work` over the newest state. `Ok(true)`: everything it wrote is made durable;
+    /// otherwise nothing is. Answers with the newest view.
+    fn group(&mut self, work: Work<'_>) -> Result<Arc<dyn View>, EngineError>;
+
+    /// Called after `group` failed: makes the medium usable again and tells how it now stands.
+    fn recover(&mut self) -> Result<Arc<dyn View>, EngineError>;
+}
+
+/// Judges and writes one group.
+pub(crate) type Work<'a> = &'a mut dyn FnMut(&mut dyn Draft) -> Result<bool, EngineError>;
+
+/// A state that is being written: reads see the writes before them.
+pub(crate) trait Draft {
+    /// Who last wrote `key`.
+    fn revision_of(&self, key: &str) -> Result<Option<Revision>, EngineError>;
+    /// As in [`View::children`].
+    fn children(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, EngineError>;
+    /// Applies the writes of one batch under `revision`.
+    fn write(&mut self, revision: Revision, writes: &[RawWrite]) -> Result<(), EngineError>;
+}
+
+/// An engine over a [`Ground`].
+pub(crate) struct Grouped {
+    kind: &'static str,
+    jobs: Option<mpsc::Sender<Job>>,
+    shared: Arc<Shared>,
+    committer: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    newest: RwLock<Arc<dyn View>>,
+    ring: Arc<Ring>,
+    /// Held by the committer while a group becomes visible: nobody registers in between.
+    observers: Mutex<Vec<Arc<dyn Observer>>>,
+    commits: AtomicU64,
+    groups: AtomicU64,
+}
+
+struct Job {
+    batch: RawBatch,
+    answer: oneshot::Sender<Result<Outcome, EngineError>>,
+}
+
+impl Grouped {
+    /// Starts the committer of `ground`, whose newest view is `view`.
+    pub(crate) fn start(ground: impl Ground, view: Arc<dyn View>) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            ring: Arc::new(Ring::new(view.revision(), RING_BYTES)),
+            newest: RwLock::new(view),
+            observers: Mutex::new(Vec::new()),
+            commits: AtomicU64::new(0),
+            groups: AtomicU64::new(0),
+        });
+        let kind = ground.kind();
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let committer = Committer { ground, shared: Arc::clone(&shared), failed: false };
+        let thread = thread::Builder::new().name(format!("store-{kind}")).spawn(move || committer.run(queue))?;
+        Ok(Self { kind, jobs: Some(jobs), shared, committer: Some(thread) })
+    }
+}
+
+#[async_trait]
+impl Engine for Grouped {
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    async fn view(&self) -> Result<Arc<dyn View>, EngineError> {
+        Ok(self.shared.newest())
+    }
+
+    async fn commit(&self, batch: RawBatch) -> Result<Outcome, EngineError> {
+        within_bounds(&batch)?;
+        let (answer, answered) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or(EngineError::Closed)?;
+        jobs.send(Job { batch, answer }).await.map_err(|_| EngineError::Closed)?;
+        answered.await.map_err(|_| EngineError::Closed)?
+    }
+
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        self.shared.observers().push(observer);
+    }
+
+    async fn watch(&self, from: Revision) -> Result<Box<dyn Watch>, WatchEnd> {
+        Ok(Box::new(self.shared.ring.watch(from)?))
+    }
+
+    fn tally(&self) -> Tally {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Tally { commits: read(&self.shared.commits), groups: read(&self.shared.groups) }
+    }
+}
+
+impl Drop for Grouped {
+    /// What was handed over is written, then the thread ends.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(committer) = self.committer.take()
+            && committer.join().is_err()
+        {
+            tracing::error!(engine.kind = self.kind, "the committer had panicked");
+        }
+    }
+}
+
+impl Shared {
+    /// Only ever replaced whole, so a poisoned lock hides nothing torn.
+    fn newest(&self) -> Arc<dyn View> {
+        Arc::clone(&self.newest.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn reveal(&self, view: Arc<dyn View>) {
+        let old = {
+            let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *newest, view)
+        };
+        drop(old);
+    }
+
+    fn observers(&self) -> std::sync::MutexGuard<'_, Vec<Arc<dyn Observer>>> {
+        self.observers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn within_bounds(batch: &RawBatch) -> Result<(), EngineError> {
+    let mut keys = HashSet::with_capacity(batch.writes.len());
+    let mut bytes = 0;
+    for write in &batch.writes {
+        let len = write.bytes.as_ref().map_or(0, Vec::len);
+        bytes += write.key.len() + len;
+        if write.key.is_empty() {
+            return Err(EngineError::Malformed("an empty key"));
+        }
+        if !keys.insert(write.key.as_str()) {
+            return Err(EngineError::Malformed("two writes of one key"));
+        }
+        for (what, size, bound) in [
+            ("key", write.key.len(), MAX_KEY_BYTES),
+            ("value", len, MAX_VALUE_BYTES),
+            ("batch", bytes, MAX_BATCH_BYTES),
+        ] {
+            if size > bound {
+                return Err(EngineError::OverBound { what, bound });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The thread.
+struct Committer<G> {
+    ground: G,
+    shared: Arc<Shared>,
+    /// The medium failed and has not recovered.
+    failed: bool,
+}
+
+/// What becomes of a group if it becomes durable.
+#[derive(Default)]
+struct Verdicts {
+    outcomes: Vec<Outcome>,
+    commits: Vec<Arc<[Change]>>,
+    revision: Revision,
+}
+
+impl<G: Ground> Committer<G> {
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(first) = queue.blocking_recv() {
+            let (batches, answers) = gather(first, &mut queue);
+            let results = self.settle(&batches);
+            // A caller that went away needs no answer.
+            answers.into_iter().zip(results).for_each(|(answer, result)| _ = answer.send(result));
+        }
+    }
+
+    fn settle(&mut self, batches: &[RawBatch]) -> Vec<Result<Outcome, EngineError>> {
+        if let Err(error) = self.ready() {
+            return batches.iter().map(|_| Err(error.again())).collect();
+        }
+        match self.write(batches) {
+            Ok(verdicts) => verdicts.outcomes.into_iter().map(Ok).collect(),
+            Err(error) => batches.iter().map(|_| Err(error.again())).collect(),
+        }
+    }
+
+    /// Recovers what failed before, if it can be: only from the state that was acknowledged. When
+    /// a group is on the medium although its sync failed, the operating system may have dropped
+    /// its pages and still show them, so nobody can tell what is durable: then the engine refuses
+    /// until it is opened again by a new process.
+    fn ready(&mut self) -> Result<(), EngineError> {
+        if !self.failed {
+            return Ok(());
+        }
+        let view = self.ground.recover()?;
+        if view.revision() != self.shared.newest().revision() {
+            return Err(EngineError::Damaged { what: "a sync failed half way: restart to recover".to_owned() });
+        }
+        self.shared.reveal(view);
+        self.failed = false;
+        Ok(())
+    }
+
+    fn write(&mut self, batches: &[RawBatch]) -> Result<Verdicts, EngineError> {
+        let shared = Arc::clone(&self.shared);
+        let observers = shared.observers();
+        let base = shared.newest().revision();
+        let mut verdicts = Verdicts::default();
+        let result = self.ground.group(&mut |draft| {
+            verdicts = judge(draft, base, batches)?;
+            let keys = touched(&verdicts.commits);
+            if !keys.is_empty() {
+                observers.iter().for_each(|observer| observer.before(&keys));
+            }
+            Ok(!keys.is_empty())
+        });
+        if let Err(error) = &result {
+            self.fail(error);
+        }
+        let keys = touched(&verdicts.commits);
+        let committed = result.is_ok();
+        if let Ok(view) = &result {
+            shared.reveal(Arc::clone(view));
+        }
+        if !keys.is_empty() {
+            observers.iter().for_each(|observer| observer.after(&keys, committed));
+        }
+        result?;
+        if !keys.is_empty() {
+            shared.groups.fetch_add(1, Ordering::Relaxed);
+            shared.commits.fetch_add(verdicts.commits.len() as u64, Ordering::Relaxed);
+            drop(keys);
+            shared.ring.extend(std::mem::take(&mut verdicts.commits));
+        }
+        Ok(verdicts)
+    }
+
+    fn fail(&mut self, error: &EngineError) {
+        let report = warder_core::error::Error::from(error.again()).chain();
+        tracing::error!(error = %report, "a group of commits failed");
+        self.failed = true;
+        if let Err(error) = self.ready() {
+            let report = warder_core::error::Error::from(error).chain();
+            tracing::error!(error = %report, "storage did not recover");
+        }
+    }
+}
+
+/// The first batch and those that wait behind it, within the bounds of a group.
+fn gather(
+    first: Job,
+    queue: &mut mpsc::Receiver<Job>,
+) -> (Vec<RawBatch>, Vec<oneshot::Sender<Result<Outcome, EngineError>>>) {
+    let mut bytes = size(&first.batch);
+    let (mut batches, mut answers) = (vec![first.batch], vec![first.answer]);
+    while batches.len() < GROUP_BATCHES
+        && bytes < GROUP_BYTES
+        && let Ok(job) = queue.try_recv()
+    {
+        bytes += size(&job.batch);
+        batches.push(job.batch);
+        answers.push(job.answer);
+    }
+    (batches, answers)
+}
+
+fn size(batch: &RawBatch) -> usize {
+    batch.writes.iter().map(|write| write.key.len() + write.bytes.as_ref().map_or(0, Vec::len)).sum()
+}
+
+/// Judges each batch against the state that those before it leave, and writes those that hold.
+fn judge(draft: &mut dyn Draft, base: Revision, batches: &[RawBatch]) -> Result<Verdicts, EngineError> {
+    let mut verdicts = Verdicts { revision: base, ..Verdicts::default() };
+    for batch in batches {
+        if !holds(draft, &batch.checks)? {
+            verdicts.outcomes.push(Outcome::Conflict);
+            continue;
+        }
+        if !batch.writes.is_empty() {
+            verdicts.revision += 1;
+            draft.write(verdicts.revision, &batch.writes)?;
+            verdicts.commits.push(changes(verdicts.revision, &batch.writes));
+        }
+        verdicts.outcomes.push(Outcome::Committed(verdicts.revision));
+    }
+    Ok(verdicts)
+}
+
+fn holds(draft: &dyn Draft, checks: &[Check]) -> Result<bool, EngineError> {
+    for check in checks {
+        let holds = match check {
+            Check::Unchanged { key, revision } => draft.revision_of(key)? == *revision,
+            Check::Children { prefix, after, limit, seen } => {
+                draft.children(prefix, after.as_deref(), *limit)? == *seen
+            }
+        };
+        if !holds {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn changes(revision: Revision, writes: &[RawWrite]) -> Arc<[Change]> {
+    writes.iter().map(|w| Change { revision, key: w.key.clone(), deleted: w.bytes.is_none() }).collect()
+}
+
+fn touched(commits: &[Arc<[Change]>]) -> Vec<&str> {
+    commits.iter().flat_map(|commit| commit.iter().map(|change| change.key.as_str())).collect()
+}

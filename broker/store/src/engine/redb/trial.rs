@@ -1,0 +1,140 @@
+//! A storage backend that reads a file and keeps what is written to itself: redb can recover and
+//! verify a file without changing it. Only `file` calls it.
+//!
+//! Invariant: the file is never written; its lock is held while the trial lasts.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io,
+    ops::Bound,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use redb::{BackendError, DatabaseError, StorageBackend, backends::FileBackend};
+
+const PAGE: u64 = 4096;
+
+/// The file below, pages written on top.
+#[derive(Debug)]
+pub(super) struct Trial {
+    file: FileBackend,
+    written: Mutex<Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    len: u64,
+    /// Whole pages by number.
+    pages: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Trial {
+    pub(super) fn new(file: File) -> Result<Self, DatabaseError> {
+        let file = FileBackend::new(file)?;
+        let written = Mutex::new(Written { len: file.len()?, pages: BTreeMap::new() });
+        Ok(Self { file, written })
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A page of the file; zeroes where the file has ended.
+    fn page(&self, number: u64) -> io::Result<Vec<u8>> {
+        let mut page = vec![0; PAGE as usize];
+        let start = number * PAGE;
+        let there = usize::try_from(self.file.len()?.saturating_sub(start).min(PAGE)).unwrap_or(0);
+        self.file.read(start, &mut page[..there])?;
+        Ok(page)
+    }
+}
+
+/// Cuts `len` bytes at `offset` into (page, offset in page, offset in the buffer, length).
+fn cuts(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, usize, usize)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        let at = offset + done as u64;
+        let inside = (at % PAGE) as usize;
+        let size = (PAGE as usize - inside).min(len - done);
+        let cut = (at / PAGE, inside, done, size);
+        done += size;
+        (size > 0).then_some(cut)
+    })
+}
+
+impl StorageBackend for Trial {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.written().len)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let written = self.written();
+        if offset.checked_add(out.len() as u64).is_none_or(|end| end > written.len) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let untouched = written.pages.range(offset / PAGE..=(offset + out.len() as u64) / PAGE).next().is_none();
+        if untouched && offset + out.len() as u64 <= self.file.len()? {
+            return self.file.read(offset, out);
+        }
+        for (number, inside, at, size) in cuts(offset, out.len()) {
+            let page = match written.pages.get(&number) {
+                Some(page) => page,
+                None => &self.page(number)?,
+            };
+            out[at..at + size].copy_from_slice(&page[inside..inside + size]);
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.written().len = len;
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut written = self.written();
+        for (number, inside, at, size) in cuts(offset, data.len()) {
+            if !written.pages.contains_key(&number) {
+                let page = self.page(number)?;
+                written.pages.insert(number, page);
+            }
+            if let Some(page) = written.pages.get_mut(&number) {
+                page[inside..inside + size].copy_from_slice(&data[at..at + size]);
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.query_lock_range(start, end)
+    }
+}
