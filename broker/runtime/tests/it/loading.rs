@@ -1,0 +1,71 @@
+//! What is refused before it runs.
+
+use std::sync::Arc;
+
+use warder_core::{clock::SystemClock, port::backend::Plugins};
+use warder_runtime::{Catalog, Runtime, RuntimeConfig, RuntimeError};
+
+use crate::{guests, sandbox::config};
+
+fn runtime() -> Arc<Runtime> {
+    Runtime::new(config(), Arc::new(SystemClock)).expect("a runtime")
+}
+
+/// The error and its causes in one line.
+async fn refused(name: &str, component: &[u8]) -> String {
+    let error = runtime().load(name, component).await.err().expect("a refusal");
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(&error);
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forbidden_imports_are_refused_by_name() {
+    let text = refused("sockets", &guests::example("sockets")).await;
+    assert!(text.contains("plugin sockets: imports wasi:") && text.contains("which Warder does not offer"), "{text}");
+    let text = refused("revealing", &guests::example("revealing")).await;
+    assert!(text.contains("imports warder:plugin/reveal@0.1.0, which Warder does not offer"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn describing_oneself_by_the_host_is_refused() {
+    let text = refused("impure", &guests::example("impure")).await;
+    assert_eq!(text, "plugin impure does not describe itself: called the host while describing itself");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_and_bytes_are_checked() {
+    let text = refused("other", &guests::misbehave()).await;
+    assert!(text.ends_with("name: it says \"misbehave\", but is loaded as \"other\""), "{text}");
+    assert!(refused("Bad Name", &guests::misbehave()).await.contains("lower-case"));
+    assert!(refused("noise", b"noise").await.contains("is not a WebAssembly component"));
+    let mut torn = guests::misbehave();
+    torn.truncate(torn.len() / 2);
+    assert!(refused("misbehave", &torn).await.contains("is not a WebAssembly component"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_catalog_finds_by_name_and_refuses_twins() {
+    let runtime = runtime();
+    let catalog = Catalog::load(&runtime, [("misbehave", guests::misbehave())]).await.expect("it loads");
+    assert!(catalog.find("misbehave").is_some() && catalog.find("kv").is_none());
+    assert_eq!(catalog.list().into_iter().collect::<Vec<_>>(), [("misbehave".to_owned(), "0.1.0".to_owned())]);
+    let twins = Catalog::load(&runtime, [("misbehave", guests::misbehave()), ("misbehave", guests::misbehave())]);
+    assert!(matches!(twins.await, Err(RuntimeError::Twice(name)) if name == "misbehave"));
+}
+
+#[test]
+fn bounds_that_are_none_are_refused() {
+    for (config, words) in [
+        (RuntimeConfig { max_concurrent: 0, ..config() }, "max_concurrent"),
+        (RuntimeConfig { memory_bytes: 0, ..config() }, "memory_bytes"),
+        (RuntimeConfig { hostcall_fuel: 0, ..config() }, "hostcall_fuel"),
+    ] {
+        let error = Runtime::new(config, Arc::new(SystemClock)).expect_err("a refusal");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
