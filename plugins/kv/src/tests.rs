@@ -268,7 +268,7 @@ fn soft_deleted_versions_are_gone_until_restored() {
         ("GET data/c", json!({"data": null, "metadata": about})),
         ("GET data/c?version=1", json!({"data": null, "metadata": about})),
         ("GET subkeys/c", json!({"metadata": about, "subkeys": null})),
-        (r#"PATCH data/c {"data":{"x":3}}"#, about.clone()),
+        (r#"PATCH data/c {"data":{"x":3}}"#, about),
     ] {
         let gone = run(&kv, request).unwrap();
         assert_eq!((gone.kind.clone(), gone.json()), (AnswerKind::Gone, wanted), "{request}");

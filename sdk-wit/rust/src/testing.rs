@@ -3,8 +3,8 @@
 //! [`Mount`] does what the host does around a handler: matches the route, checks and coerces
 //! fields, lifts the sensitive ones out, asks `exists`, commits or rolls back, and splices
 //! sealed values into the answer. Sealed values obey the contract: forms decide what may be done
-//! with them and the `known` mark never goes away. Three things are not the real host's: `generate`
-//! is a counter in disguise, `fingerprint` is no keyed digest, and there are no limits or grants.
+//! with them, and where a value comes from is never forgotten. Three things are not the real host's: `generate`
+//! is a counter in disguise (and never guessable), `fingerprint` is no keyed digest, and there are no limits or grants.
 
 pub(crate) mod memory;
 mod route;

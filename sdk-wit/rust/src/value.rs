@@ -87,7 +87,8 @@ impl Value {
         self.0.decode(encoding).map(Self)
     }
 
-    /// A keyed digest (the key is the mount's): equality and lookup without the bytes.
+    /// A keyed digest (the key is the mount's): equality and lookup without the bytes. A value
+    /// that the plugin put together from secrets has none: asking for it traps.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         self.0.fingerprint()
@@ -96,7 +97,7 @@ impl Value {
     /// One member of a document (RFC 6901); a JSON string becomes text.
     ///
     /// # Errors
-    /// Invalid request: no document, or no such member.
+    /// Not found: no such member. Invalid request: no document.
     pub fn project(&self, pointer: &str) -> Result<Self> {
         self.0.project(pointer).map(Self)
     }

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Map, Value as Json};
 
-pub(crate) use super::value::Value;
+pub(crate) use super::value::{Origin, Value};
 use crate::{Charset, Content, Error, Form, Level, Part, Result, Timestamp, Value as Sealed};
 
 /// One line that a plugin logged.
@@ -136,7 +136,7 @@ impl Host {
                 characters[pick % characters.len()]
             })
             .collect();
-        Ok(Value::new(text.into_bytes(), Form::Text, characters.len() < 10))
+        Ok(Value::new(text.into_bytes(), Form::Text, Origin::Foreign))
     }
 
     pub(crate) fn compose(&self, plain: &[(&str, &str)], secret: &[(&str, &Sealed)]) -> Result<Value> {
@@ -148,8 +148,8 @@ impl Host {
         for (name, value) in secret {
             put_once(&mut members, name, value.0.json())?;
         }
-        let known = secret.iter().all(|(_, value)| value.0.known());
-        Ok(Value::document(&Json::Object(members), known))
+        let known = secret.iter().all(|(_, value)| value.0.origin() == Origin::Known);
+        Ok(Value::document(&Json::Object(members), Origin::of_composite(known)))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the real host may fail")]
@@ -166,13 +166,13 @@ impl Host {
                     if value.0.form() == Form::Bytes {
                         form = Form::Bytes;
                     }
-                    known &= value.0.known();
+                    known &= value.0.origin() == Origin::Known;
                     bytes.extend_from_slice(value.0.bytes());
                 }
                 Part::Text(public) => bytes.extend_from_slice(public.as_bytes()),
             }
         }
-        Ok(Value::new(bytes, form, known))
+        Ok(Value::new(bytes, form, Origin::of_composite(known)))
     }
 
     pub(crate) fn seal(&self, plaintext: &[u8], form: Form) -> Result<Value> {
@@ -184,7 +184,7 @@ impl Host {
         if !fits {
             return Err(Error::invalid("the plaintext is not of this form"));
         }
-        Ok(Value::new(plaintext.to_vec(), form, true))
+        Ok(Value::new(plaintext.to_vec(), form, Origin::Known))
     }
 
     pub(crate) fn display_name(&self) -> String {

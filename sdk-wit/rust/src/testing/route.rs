@@ -2,25 +2,18 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::memory;
+use super::value::{Origin, Value as Sealed};
 use crate::{Error, Field, FieldKind, Form, Operation, Plugin, Result, Route, Target, Value};
 
-/// The first route whose pattern matches and that takes the operation.
+/// The first route whose pattern matches, if it takes the operation.
 pub(super) fn find(plugin: &'static Plugin, operation: Operation, path: &str) -> Result<(&'static Route, Target)> {
-    let mut matched = false;
-    for route in plugin.routes {
-        let Some(captures) = captures(route.pattern, path) else { continue };
-        matched = true;
-        if route.handler(operation).is_some() {
-            let target = Target { path: path.to_owned(), route: route.pattern.to_owned(), captures };
-            return Ok((route, target));
-        }
+    let found = plugin.routes.iter().find_map(|route| Some((route, captures(route.pattern, path)?)));
+    let (route, captures) =
+        found.ok_or_else(|| Error::not_found(format!("{} has no route for {path}", plugin.name)))?;
+    if route.handler(operation).is_none() {
+        return Err(Error::unsupported(format!("{path} does not take {}", operation.word())));
     }
-    Err(if matched {
-        Error::unsupported(format!("{path} does not take {}", operation.word()))
-    } else {
-        Error::not_found(format!("{} has no route for {path}", plugin.name))
-    })
+    Ok((route, Target { path: path.to_owned(), route: route.pattern.to_owned(), captures }))
 }
 
 /// One trailing slash is not compared.
@@ -71,9 +64,9 @@ pub(super) fn lift(route: &Route, captures: &[(String, String)], body: Json) -> 
 
 fn seal(field: &Field, given: Json) -> Result<Value> {
     let sealed = match (field.kind, coerce(field, given)?) {
-        (FieldKind::Document, json) => memory::Value::document(&json, false),
-        (_, Json::String(text)) => memory::Value::new(text.into_bytes(), Form::Text, false),
-        (_, json) => memory::Value::document(&json, false),
+        (FieldKind::Document, json) => Sealed::document(&json, Origin::Foreign),
+        (_, Json::String(text)) => Sealed::new(text.into_bytes(), Form::Text, Origin::Foreign),
+        (_, json) => Sealed::document(&json, Origin::Foreign),
     };
     Ok(Value(sealed))
 }

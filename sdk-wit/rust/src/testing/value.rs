@@ -11,35 +11,52 @@ use serde_json::{Map, Value as Json};
 
 use crate::{Encoding, Error, Form, Result};
 
+/// How much a plugin may know of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    /// It had no hand in it.
+    Foreign,
+    /// It may know every byte.
+    Known,
+    /// It put the value together from others that are not all known.
+    Mixed,
+}
+
+impl Origin {
+    pub(crate) const fn of_composite(all_known: bool) -> Self {
+        if all_known { Self::Known } else { Self::Mixed }
+    }
+}
+
 #[derive(Clone)]
 pub(crate) struct Value {
     bytes: Rc<[u8]>,
     form: Form,
-    known: bool,
+    origin: Origin,
 }
 
 /// Shows labels, never bytes: tests print what fails.
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Value").field("form", &self.form).field("known", &self.known).finish_non_exhaustive()
+        f.debug_struct("Value").field("form", &self.form).field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 
 impl Value {
-    pub(crate) fn new(bytes: Vec<u8>, form: Form, known: bool) -> Self {
-        Self { bytes: bytes.into(), form, known }
+    pub(crate) fn new(bytes: Vec<u8>, form: Form, origin: Origin) -> Self {
+        Self { bytes: bytes.into(), form, origin }
     }
 
-    pub(crate) fn document(json: &Json, known: bool) -> Self {
-        Self::new(json.to_string().into_bytes(), Form::Document, known)
+    pub(crate) fn document(json: &Json, origin: Origin) -> Self {
+        Self::new(json.to_string().into_bytes(), Form::Document, origin)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    pub(crate) const fn known(&self) -> bool {
-        self.known
+    pub(crate) const fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// As it appears when it leaves.
@@ -70,7 +87,7 @@ impl Value {
             Encoding::Hex => hex(&self.bytes),
             Encoding::Percent => percent(&self.bytes),
         };
-        Ok(Self::new(text.into_bytes(), Form::Text, self.known))
+        Ok(Self::new(text.into_bytes(), Form::Text, self.origin))
     }
 
     pub(crate) fn decode(&self, encoding: Encoding) -> Result<Self> {
@@ -81,21 +98,22 @@ impl Value {
             Encoding::Percent => unpercent(&self.bytes),
         };
         let bytes = bytes.ok_or_else(|| Error::invalid("the value is not encoded so"))?;
-        Ok(Self::new(bytes, Form::Bytes, self.known))
+        Ok(Self::new(bytes, Form::Bytes, self.origin))
     }
 
     pub(crate) fn fingerprint(&self) -> String {
+        assert!(self.origin != Origin::Mixed, "a value put together from secrets has no fingerprint");
         let mut hasher = DefaultHasher::new();
-        (self.known, &*self.bytes).hash(&mut hasher);
+        (self.origin, &*self.bytes).hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
 
     pub(crate) fn project(&self, pointer: &str) -> Result<Self> {
         let json = self.parsed()?;
-        let member = json.pointer(pointer).ok_or_else(|| Error::invalid("the document has no such member"))?;
+        let member = json.pointer(pointer).ok_or_else(|| Error::not_found("the sealed document has no such member"))?;
         Ok(match member {
-            Json::String(text) => Self::new(text.clone().into_bytes(), Form::Text, self.known),
-            other => Self::document(other, self.known),
+            Json::String(text) => Self::new(text.clone().into_bytes(), Form::Text, self.origin),
+            other => Self::document(other, self.origin),
         })
     }
 
@@ -105,7 +123,8 @@ impl Value {
 
     pub(crate) fn merge(&self, patch: &Self) -> Result<Self> {
         let merged = merge(self.parsed()?, patch.parsed()?);
-        Ok(Self::document(&merged, self.known && patch.known))
+        let origin = if self.origin == patch.origin { self.origin } else { Origin::Mixed };
+        Ok(Self::document(&merged, origin))
     }
 
     fn parsed(&self) -> Result<Json> {
@@ -223,7 +242,7 @@ mod tests {
     fn encodings_return_what_went_in() {
         for bytes in [&b""[..], b"f", b"fo", b"foo", b"foob", b"\x00\xff%/ ~"] {
             for encoding in [Encoding::Base64, Encoding::Base64Url, Encoding::Hex, Encoding::Percent] {
-                let value = Value::new(bytes.to_vec(), Form::Bytes, false);
+                let value = Value::new(bytes.to_vec(), Form::Bytes, Origin::Foreign);
                 let text = value.encode(encoding).unwrap();
                 assert_eq!(text.form, Form::Text);
                 assert_eq!(&*text.decode(encoding).unwrap().bytes, bytes, "{encoding:?} {text:?}");
@@ -234,16 +253,18 @@ mod tests {
 
     #[test]
     fn text_never_becomes_a_document() {
-        let text = Value::new(br#"{"a":1}"#.to_vec(), Form::Text, false);
+        let text = Value::new(br#"{"a":1}"#.to_vec(), Form::Text, Origin::Foreign);
         assert!(text.shape(1).is_err() && text.project("/a").is_err() && text.merge(&text).is_err());
         assert!(text.encode(Encoding::Hex).unwrap().decode(Encoding::Hex).unwrap().shape(1).is_err());
     }
 
     #[test]
-    fn merging_with_an_unknown_value_makes_it_unknown() {
-        let known = Value::new(b"{}".to_vec(), Form::Document, true);
-        let secret = Value::new(b"{}".to_vec(), Form::Document, false);
-        assert!(known.merge(&known).unwrap().known && !known.merge(&secret).unwrap().known);
+    fn merging_keeps_the_origin_that_both_have() {
+        let known = Value::new(b"{}".to_vec(), Form::Document, Origin::Known);
+        let secret = Value::new(b"{}".to_vec(), Form::Document, Origin::Foreign);
+        assert_eq!(known.merge(&known).unwrap().origin, Origin::Known);
+        assert_eq!(secret.merge(&secret).unwrap().origin, Origin::Foreign);
+        assert_eq!(known.merge(&secret).unwrap().origin, Origin::Mixed);
         assert_ne!(known.fingerprint(), secret.fingerprint());
     }
 }
