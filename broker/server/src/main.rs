@@ -1,1 +1,5 @@
-fn main() {}
+//! The `warder` program.
+
+fn main() -> std::process::ExitCode {
+    warder::cli::main()
+}

@@ -1,0 +1,236 @@
+//! One request to a server, over HTTP/1.1, with TLS when the address says `https`.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::ServerName;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use warder_core::secret::Secret;
+use zeroize::Zeroizing;
+
+use super::{Shared, failure::Failure};
+use crate::edge::tls;
+
+const DEFAULT_ADDRESS: &str = "http://127.0.0.1:8080";
+/// Largest answer that is read.
+const MAX_ANSWER: usize = 64 << 20;
+/// For connecting, and again for the whole exchange.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Where systems keep the CAs that they trust.
+const SYSTEM_ROOTS: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// What to send.
+pub(crate) struct Ask<'a> {
+    method: Method,
+    path: String,
+    headers: Vec<(http::HeaderName, &'a str)>,
+    body: Option<(&'static str, Secret)>,
+}
+
+impl<'a> Ask<'a> {
+    /// A request below `/api/v1/`; `path` is encoded already.
+    pub(crate) fn new(method: Method, path: impl AsRef<str>) -> Self {
+        Self { method, path: format!("/api/v1/{}", path.as_ref()), headers: Vec::new(), body: None }
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: http::HeaderName, value: &'a str) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Adds a JSON body.
+    pub(crate) fn json(self, body: impl Into<Secret>) -> Self {
+        self.body("application/json", body)
+    }
+
+    /// Adds a body.
+    pub(crate) fn body(mut self, media: &'static str, body: impl Into<Secret>) -> Self {
+        self.body = Some((media, body.into()));
+        self
+    }
+}
+
+/// A server, and who asks it.
+pub(crate) struct Client {
+    uri: Uri,
+    host: String,
+    port: u16,
+    tls: Option<Arc<ClientConfig>>,
+    token: Option<Secret>,
+}
+
+impl Client {
+    /// From flags and environment.
+    pub(crate) fn new(shared: &Shared) -> Result<Self, Failure> {
+        let address = shared.address.clone().or_else(|| variable(&["WARDER_ADDR", "VAULT_ADDR"]));
+        let address = address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
+        let bad = || Failure::usage(format!("bad address {address}: expected http://HOST:PORT or https://HOST:PORT"));
+        let uri: Uri = address.trim_end_matches('/').parse().map_err(|_| bad())?;
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(bad()),
+        };
+        let host = uri.host().ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let tls = if secure { Some(Arc::new(trust(shared)?)) } else { None };
+        let token = variable(&["WARDER_TOKEN", "VAULT_TOKEN"]).map(|text| Secret::from(text.trim()));
+        Ok(Self { uri, host, port, tls, token: token.filter(|token| !token.is_empty()) })
+    }
+
+    /// Sends a request and reads its answer; refusals become failures in words.
+    pub(crate) async fn ask(&self, ask: Ask<'_>) -> Result<Value, Failure> {
+        let (status, body) = timeout(PATIENCE, self.exchange(ask))
+            .await
+            .map_err(|_| Failure::unreachable(format!("{} did not answer in time", self.uri)))??;
+        let value = match body.as_slice() {
+            [] => Value::Null,
+            bytes => serde_json::from_slice(bytes)
+                .map_err(|_| Failure::other(format!("{} did not answer with JSON (status {status})", self.uri)))?,
+        };
+        if status.is_success() { Ok(value) } else { Err(Failure::answered(status, &value)) }
+    }
+
+    async fn exchange(&self, ask: Ask<'_>) -> Result<(StatusCode, Zeroizing<Vec<u8>>), Failure> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port))
+            .await
+            .map_err(|e| Failure::unreachable(format!("cannot connect to {}: {e}", self.uri)))?;
+        let Some(tls) = &self.tls else { return self.speak(stream, ask).await };
+        let name = ServerName::try_from(self.host.clone())
+            .map_err(|_| Failure::usage(format!("bad host name in {}", self.uri)))?;
+        let stream = tokio_rustls::TlsConnector::from(tls.clone())
+            .connect(name, stream)
+            .await
+            .map_err(|e| Failure::unreachable(format!("no TLS with {}: {e}", self.uri)))?;
+        self.speak(stream, ask).await
+    }
+
+    async fn speak(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        ask: Ask<'_>,
+    ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), Failure> {
+        let broken = |e: hyper::Error| Failure::unreachable(format!("the connection to {} broke: {e}", self.uri));
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let driving = tokio::spawn(connection);
+        let response = sender.send_request(self.request(ask)?).await.map_err(broken)?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        driving.abort();
+        let body = body.map_err(|e| Failure::other(format!("the answer of {} did not arrive: {e}", self.uri)))?;
+        Ok((status, Zeroizing::new(body.to_bytes().to_vec())))
+    }
+
+    fn request(&self, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, Failure> {
+        let bad = |e: &dyn std::error::Error| Failure::usage(format!("cannot be sent: {e}"));
+        let body = ask.body.as_ref().map_or_else(Bytes::new, |(_, body)| Bytes::copy_from_slice(body.expose()));
+        let mut request =
+            Request::builder().method(ask.method).uri(&ask.path).body(Full::new(body)).map_err(|e| bad(&e))?;
+        let headers = request.headers_mut();
+        self.identify(headers).map_err(|e| bad(&e))?;
+        for (name, value) in ask.headers {
+            headers.insert(name, HeaderValue::from_str(value).map_err(|e| bad(&e))?);
+        }
+        if let Some((media, _)) = ask.body {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+        }
+        Ok(request)
+    }
+
+    fn identify(&self, headers: &mut HeaderMap) -> Result<(), header::InvalidHeaderValue> {
+        let host = self.uri.authority().map_or("", http::uri::Authority::as_str);
+        headers.insert(header::HOST, HeaderValue::from_str(host)?);
+        let agent = concat!("warder/", env!("CARGO_PKG_VERSION"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+        if let Some(token) = &self.token {
+            let mut value = Zeroizing::new(Vec::with_capacity(token.len() + 7));
+            value.extend_from_slice(b"Bearer ");
+            value.extend_from_slice(token.expose());
+            let mut value = HeaderValue::from_bytes(&value)?;
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        Ok(())
+    }
+}
+
+fn variable(names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+fn trust(shared: &Shared) -> Result<ClientConfig, Failure> {
+    let named = shared.cacert.clone().or_else(|| variable(&["WARDER_CACERT", "VAULT_CACERT"]).map(Into::into));
+    let roots = match named {
+        Some(file) => tls::roots("CA file", &file).map_err(|e| Failure::usage(e.to_string()))?,
+        None => system_roots()?,
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| Failure::other(e.to_string()))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn system_roots() -> Result<RootCertStore, Failure> {
+    let named = variable(&["SSL_CERT_FILE"]);
+    let files = named.iter().map(String::as_str).chain(SYSTEM_ROOTS);
+    match files.map(Path::new).find(|file| file.is_file()) {
+        Some(file) => tls::roots("system CAs", file).map_err(|e| Failure::other(e.to_string())),
+        None => Err(Failure::usage("this system's CAs were not found: name a PEM file in WARDER_CACERT")),
+    }
+}
+
+/// A path with everything percent-encoded that is not plain, slashes apart.
+pub(crate) fn encoded(path: &str) -> String {
+    escape(path, |byte| byte == b'/')
+}
+
+/// `?name=value&..` out of the parameters that are there.
+pub(crate) fn query(parameters: &[(&str, Option<String>)]) -> String {
+    let given = parameters.iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+    let parts: Vec<String> = given.map(|(name, value)| format!("{name}={}", escape(value, |_| false))).collect();
+    if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
+}
+
+fn escape(text: &str, keep: impl Fn(u8) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || keep(byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_queries_are_encoded() {
+        assert_eq!(encoded("a b/gr\u{fc}n?/"), "a%20b/gr%C3%BCn%3F/");
+        assert_eq!(
+            query(&[("list", Some("true".into())), ("after", Some("a/b&c".into())), ("limit", None)]),
+            "?list=true&after=a%2Fb%26c"
+        );
+        assert_eq!(query(&[("limit", None)]), "");
+    }
+}

@@ -1,0 +1,204 @@
+//! `get`, `put`, `patch`, `delete`, `list`, `versions`, `undelete`.
+
+use clap::Args;
+use http::{Method, header};
+use serde_json::Value;
+
+use super::{
+    Shared,
+    client::{Ask, Client, encoded, query},
+    failure::Failure,
+    input,
+    output::{self, Format},
+};
+
+/// Read a secret.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  warder get database/postgres\n  warder get database/postgres --field password")]
+pub(crate) struct Get {
+    /// Path of the secret, such as database/postgres.
+    path: String,
+    /// Reads this version instead of the latest.
+    #[arg(long)]
+    version: Option<u32>,
+    /// Writes the value of this field only.
+    #[arg(long)]
+    field: Option<String>,
+}
+
+impl Get {
+    pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
+        let parameters = query(&[("version", self.version.map(|v| v.to_string())), ("field", self.field.clone())]);
+        let value = ask(shared, Ask::new(Method::GET, format!("secrets/{}{parameters}", path(&self.path)?))).await?;
+        match (&self.field, shared.output) {
+            (Some(_), Format::Table) => {
+                output::bytes((output::plain(value.get("value").unwrap_or(&Value::Null)) + "\n").as_bytes())
+            }
+            _ => output::show(shared.output, &value),
+        }
+    }
+}
+
+/// Store a new version of a secret.
+#[derive(Args, Debug)]
+#[command(after_help = "Values never come from arguments:\n  \
+    warder put database/postgres username=@user.txt password=@password.txt\n  \
+    printf %s \"$PASSWORD\" | warder put database/postgres password=-\n  \
+    warder put database/postgres @secret.json\n  \
+    generate | warder put database/postgres -")]
+pub(crate) struct Put {
+    /// Path of the secret.
+    path: String,
+    /// name=@file, name=- (standard input), @file.json or - (a whole JSON object).
+    #[arg(required = true, value_name = "VALUE")]
+    values: Vec<String>,
+    /// Only if this is the current version.
+    #[arg(long, value_name = "VERSION", conflicts_with = "create_only")]
+    cas: Option<u32>,
+    /// Only if nothing is there.
+    #[arg(long)]
+    create_only: bool,
+}
+
+impl Put {
+    pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
+        let body = input::object(&self.values)?;
+        let tag = self.cas.map(|version| format!("\"{version}\""));
+        let mut request = Ask::new(Method::PUT, format!("secrets/{}", path(&self.path)?)).json(body);
+        if let Some(tag) = &tag {
+            request = request.header(header::IF_MATCH, tag);
+        }
+        if self.create_only {
+            request = request.header(header::IF_NONE_MATCH, "*");
+        }
+        output::show(shared.output, &ask(shared, request).await?)
+    }
+}
+
+/// Merge into the current version of a secret (RFC 7396).
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    warder patch database/postgres password=@new.txt\n  \
+    echo '{\"username\":null}' | warder patch database/postgres -    (removes a field)")]
+pub(crate) struct Patch {
+    /// Path of the secret.
+    path: String,
+    /// name=@file, name=- (standard input), @file.json or - (a whole JSON object).
+    #[arg(required = true, value_name = "VALUE")]
+    values: Vec<String>,
+    /// Only if this is the current version.
+    #[arg(long, value_name = "VERSION")]
+    cas: Option<u32>,
+}
+
+impl Patch {
+    pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
+        let body = input::object(&self.values)?;
+        let tag = self.cas.map(|version| format!("\"{version}\""));
+        let mut request = Ask::new(Method::PATCH, format!("secrets/{}", path(&self.path)?))
+            .body("application/merge-patch+json", body);
+        if let Some(tag) = &tag {
+            request = request.header(header::IF_MATCH, tag);
+        }
+        output::show(shared.output, &ask(shared, request).await?)
+    }
+}
+
+/// Delete the latest or named versions of a secret.
+#[derive(Args, Debug)]
+#[command(after_help = "Deleted versions can be restored with `warder undelete`; destroyed ones cannot.")]
+pub(crate) struct Delete {
+    /// Path of the secret.
+    path: String,
+    /// These versions instead of the latest, such as 1,2.
+    #[arg(long, value_delimiter = ',')]
+    versions: Vec<u32>,
+    /// For good.
+    #[arg(long, requires = "versions")]
+    destroy: bool,
+}
+
+impl Delete {
+    pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
+        let versions = (!self.versions.is_empty()).then(|| joined(&self.versions));
+        let parameters = query(&[("versions", versions), ("destroy", self.destroy.then(|| "true".to_owned()))]);
+        ask(shared, Ask::new(Method::DELETE, format!("secrets/{}{parameters}", path(&self.path)?))).await?;
+        output::done(if self.destroy { "destroyed" } else { "deleted" });
+        Ok(())
+    }
+}
+
+/// List names under a folder.
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    /// Folder; the top when left out.
+    #[arg(default_value = "")]
+    folder: String,
+    /// Names after this one.
+    #[arg(long)]
+    after: Option<String>,
+    /// At most so many names.
+    #[arg(long)]
+    limit: Option<u32>,
+}
+
+impl List {
+    pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
+        let folder = self.folder.trim_matches('/');
+        let folder = if folder.is_empty() { String::new() } else { format!("{}/", encoded(folder)) };
+        let limit = self.limit.map(|limit| limit.to_string());
+        let parameters = query(&[("list", Some("true".to_owned())), ("after", self.after), ("limit", limit)]);
+        output::show(shared.output, &ask(shared, Ask::new(Method::GET, format!("secrets/{folder}{parameters}"))).await?)
+    }
+}
+
+/// Show the versions of a secret, without values.
+#[derive(Args, Debug)]
+pub(crate) struct Versions {
+    /// Path of the secret.
+    path: String,
+}
+
+impl Versions {
+    pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
+        let request = Ask::new(Method::GET, format!("secrets/{}/versions", path(&self.path)?));
+        output::show(shared.output, &ask(shared, request).await?)
+    }
+}
+
+/// Restore deleted versions of a secret.
+#[derive(Args, Debug)]
+pub(crate) struct Undelete {
+    /// Path of the secret.
+    path: String,
+    /// Which versions, such as 1,2.
+    #[arg(long, value_delimiter = ',', required = true)]
+    versions: Vec<u32>,
+}
+
+impl Undelete {
+    pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
+        let body = format!("{{\"versions\":[{}]}}", joined(&self.versions));
+        let request = Ask::new(Method::POST, format!("secrets/{}/undelete", path(&self.path)?)).json(body);
+        output::show(shared.output, &ask(shared, request).await?)
+    }
+}
+
+async fn ask(shared: &Shared, request: Ask<'_>) -> Result<Value, Failure> {
+    Client::new(shared)?.ask(request).await
+}
+
+/// Encoded, and refused where the server would take it for something else.
+fn path(text: &str) -> Result<String, Failure> {
+    match text.strip_prefix('/').unwrap_or(text) {
+        "" => Err(Failure::usage("the path is empty")),
+        folder if folder.ends_with('/') => {
+            Err(Failure::usage("a path that ends in '/' is a folder: see `warder list`"))
+        }
+        path => Ok(encoded(path)),
+    }
+}
+
+fn joined(versions: &[u32]) -> String {
+    versions.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+}

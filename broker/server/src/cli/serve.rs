@@ -1,0 +1,68 @@
+//! `serve`: the server, from a configuration file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{failure::Failure, output};
+use crate::{
+    config::Config,
+    telemetry::{self, LogFormat},
+    wire::{self, Running},
+};
+
+/// How the process logs.
+#[derive(Args, Debug)]
+pub(crate) struct Logging {
+    /// Level or directives, such as info or warder=debug.
+    #[arg(long, env = "WARDER_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    /// How log lines look on stderr.
+    #[arg(long, env = "WARDER_LOG_FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+impl Logging {
+    pub(crate) fn start(&self) -> Result<(), Failure> {
+        telemetry::start(&self.log, self.log_format).map_err(Failure::usage)
+    }
+}
+
+/// Run the server.
+#[derive(Args, Debug)]
+#[command(after_help = "SIGTERM and SIGINT let open requests end, then stop. SIGHUP reopens audit files.")]
+pub(crate) struct Serve {
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    #[command(flatten)]
+    logging: Logging,
+}
+
+impl Serve {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        let config = Config::read(&self.config).map_err(|e| Failure::usage(e.to_string()))?;
+        self.logging.start()?;
+        let running = wire::start(&config).await.map_err(|e| Failure::other(e.to_string()))?;
+        let scheme = if running.tls { "https" } else { "http" };
+        output::bytes(format!("listening on {scheme}://{}\n", running.address).as_bytes())?;
+        until_told(running).await
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+pub(crate) async fn until_told(running: Running) -> Result<(), Failure> {
+    let watch = |kind| signal(kind).map_err(|e| Failure::other(format!("cannot watch for signals: {e}")));
+    let (mut term, mut int, mut hup) =
+        (watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?, watch(SignalKind::hangup())?);
+    loop {
+        tokio::select! {
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+            _ = hup.recv() => running.reopen(),
+        }
+    }
+    running.shutdown().await;
+    Ok(())
+}

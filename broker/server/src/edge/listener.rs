@@ -1,0 +1,134 @@
+//! Accepts connections and serves HTTP/1.1 and HTTP/2 on them until told to drain.
+//!
+//! Invariant: every connection is owned by the set here, bounded in number, and bounded in time
+//! until its request's head has come.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use warder_core::identity::Peer;
+
+use super::{Edge, tls};
+
+/// How long open requests may take to end once draining began.
+const DRAIN: Duration = Duration::from_secs(30);
+/// Buffer of one HTTP/1 connection: the largest head that we answer in our own words.
+const HEAD_BYTES: usize = 128 << 10;
+
+/// Serves until `stop` turns true, then drains.
+pub(crate) async fn run(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    edge: Arc<Edge>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Semaphore::new(edge.limits.connections));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
+            accepted = accept(&listener, &room) => accepted,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        let Some((stream, address, permit)) = accepted else { break };
+        let (tls, edge, watcher) = (tls.clone(), edge.clone(), graceful.watcher());
+        connections.spawn(async move {
+            let _permit = permit;
+            Box::pin(connection(stream, address, tls, edge, watcher)).await;
+        });
+    }
+    drop(listener);
+    drain(graceful, connections).await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.ok()?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => return Some((stream, address, permit)),
+            Err(error) if tls::connection_fault(&error) => {}
+            Err(error) => {
+                // Out of file descriptors, mostly: wait for connections to end instead of spinning.
+                tracing::warn!(error.chain = %error, "connection not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn drain(graceful: GracefulShutdown, mut connections: JoinSet<()>) {
+    let open = connections.len();
+    tracing::info!(connections = open, "draining");
+    let all = async {
+        graceful.shutdown().await;
+        while connections.join_next().await.is_some() {}
+    };
+    if timeout(DRAIN, all).await.is_err() {
+        tracing::warn!(seconds = DRAIN.as_secs(), "connections did not end in time and were cut");
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    edge: Arc<Edge>,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    // Without it a small answer waits for the peer's delayed acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let mut peer = Peer { address: Some(address.ip()), certificates: Vec::new() };
+    let Some(tls) = tls else { return http(stream, peer, edge, watcher).await };
+    match timeout(edge.limits.slow_head, tls.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            peer.certificates = chain.iter().map(tls::pem).collect();
+            http(stream, peer, edge, watcher).await;
+        }
+        Ok(Err(error)) => tracing::debug!(error.chain = %error, "TLS handshake failed"),
+        Err(_) => tracing::debug!("TLS handshake took too long"),
+    }
+}
+
+async fn http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    edge: Arc<Edge>,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    let limits = edge.limits;
+    let service = service_fn(move |request| {
+        let (edge, peer) = (edge.clone(), peer.clone());
+        async move { Ok::<_, std::convert::Infallible>(edge.answer(peer, request).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.slow_head).max_buf_size(HEAD_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.headers).unwrap_or(u32::MAX))
+        .max_concurrent_streams(256)
+        .keep_alive_interval(Duration::from_secs(60))
+        .keep_alive_timeout(limits.slow_head);
+    let served = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await;
+    if let Err(error) = served {
+        tracing::debug!(error.chain = %error, "connection ended early");
+    }
+}

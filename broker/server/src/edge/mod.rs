@@ -1,0 +1,267 @@
+//! The edge: everything between a socket and `Broker::handle`.
+//!
+//! A request is bounded and decoded here, handed to the broker, and its answer encoded in the
+//! shape of the door it came through: `rest` (`/api/v1`) or `vault` (`/v1`). Decisions are the
+//! broker's alone. To add an operation: one line in `route.rs` and its handler.
+//!
+//! Invariant: nothing reaches the broker that is over a limit, and no answer leaves without a
+//! request id and `Cache-Control: no-store`.
+
+mod decode;
+mod health;
+mod identify;
+mod limits;
+pub(crate) mod listener;
+pub(crate) mod metrics;
+mod problem;
+mod reply;
+mod rest;
+mod route;
+mod status;
+pub(crate) mod tls;
+mod vault;
+
+use std::{sync::Arc, time::Instant};
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use hyper::body::Incoming;
+use ring::rand::SystemRandom;
+use tracing::Instrument as _;
+use warder_core::{
+    broker::Broker,
+    clock::Clock,
+    error::{Error, ErrorKind},
+    path::Path,
+    request::{Address, Door, Fields, Operation, Reply as Answered, Request},
+    secret::Secret,
+};
+
+use self::{decode::Query, problem::Refusal, reply::Reply};
+pub use self::{
+    limits::Limits,
+    route::{Route, routes},
+    status::{Row as StatusRow, of as status_of},
+};
+
+/// What all handlers share.
+pub(crate) struct Edge {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: metrics::Metrics,
+    /// `warder dev`: errors may say more.
+    pub(crate) dev: bool,
+    /// Word for `storage_type`.
+    pub(crate) storage: &'static str,
+    pub(crate) random: SystemRandom,
+}
+
+/// One request, bounded and decoded, on its way to a handler.
+pub(crate) struct Inbound {
+    id: String,
+    door: Door,
+    peer: warder_core::identity::Peer,
+    /// What the route's pattern captured.
+    capture: String,
+    query: Query,
+    headers: HeaderMap,
+    body: Option<Incoming>,
+}
+
+/// What the log and the metrics learn from an answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    code: &'static str,
+    operation: Option<Operation>,
+    resolved: Option<Path>,
+    cached: bool,
+}
+
+impl Outcome {
+    const PLAIN: Self = Self { code: "ok", operation: None, resolved: None, cached: false };
+
+    fn refused(kind: ErrorKind) -> Self {
+        Self { code: kind.code(), ..Self::PLAIN }
+    }
+
+    fn answered(answered: &Answered) -> Self {
+        let (operation, resolved) = (Some(answered.operation), Some(answered.resolved.clone()));
+        Self { operation, resolved, cached: answered.cached, ..Self::PLAIN }
+    }
+}
+
+/// Which shape errors take.
+fn door(path: &str) -> Door {
+    if path.starts_with("/v1/") { Door::Vault } else { Door::Native }
+}
+
+impl Edge {
+    /// Answers one request, whatever it is.
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        peer: warder_core::identity::Peer,
+        request: http::Request<Incoming>,
+    ) -> Reply {
+        let started = Instant::now();
+        let door = door(request.uri().path());
+        let id = identify::request_id(request.headers(), &self.random);
+        let trace = identify::trace_id(request.headers()).map(str::to_owned);
+        let echo = trace.is_some().then(|| request.headers().get(identify::TRACE_PARENT).cloned()).flatten();
+        let span = tracing::info_span!("request", request.id = %id, trace.id = trace.as_deref().unwrap_or_default());
+        let (pattern, outcome) = self.clone().serve(id.clone(), door, peer, request).instrument(span.clone()).await;
+        let mut response = outcome.unwrap_or_else(|refusal| {
+            log_fault(&span, &refusal);
+            if door == Door::Vault { refusal.vault() } else { refusal.native(&id) }
+        });
+        headers(&mut response, &id, echo);
+        let outcome = response.extensions_mut().remove::<Outcome>().unwrap_or(Outcome::PLAIN);
+        self.close(&span, door, pattern, &outcome, response.status(), started);
+        response
+    }
+
+    async fn serve(
+        self: Arc<Self>,
+        id: String,
+        door: Door,
+        peer: warder_core::identity::Peer,
+        request: http::Request<Incoming>,
+    ) -> (&'static str, Result<Reply, Refusal>) {
+        let (head, body) = request.into_parts();
+        let parsed = (|| {
+            self.limits.head(&head.headers, head.uri.query())?;
+            let path = decode::path(head.uri.path())?;
+            let (route, capture) = route::find(head.method.as_str(), &path)?;
+            let query = Query::parse(head.uri.query().unwrap_or_default())?;
+            identify::honourable(&head.headers)?;
+            Ok::<_, Refusal>((route, capture, query))
+        })();
+        let (route, capture, query) = match parsed {
+            Ok(parsed) => parsed,
+            Err(refusal) => return ("none", Err(refusal)),
+        };
+        let inbound = Inbound { id, door, peer, capture, query, headers: head.headers, body: Some(body) };
+        (route.pattern, (route.run)(self, inbound).await)
+    }
+
+    /// Hands a request to the broker.
+    async fn ask(
+        &self,
+        inbound: &Inbound,
+        operation: Operation,
+        address: Address,
+        fields: Fields,
+    ) -> Result<Answered, Refusal> {
+        let credential = identify::credential(&inbound.headers, inbound.door)?;
+        self.ask_as(inbound, credential, operation, address, fields).await
+    }
+
+    async fn ask_as(
+        &self,
+        inbound: &Inbound,
+        credential: Option<Secret>,
+        operation: Operation,
+        address: Address,
+        fields: Fields,
+    ) -> Result<Answered, Refusal> {
+        let refresh = inbound.door == Door::Native && inbound.query.flag("refresh")?;
+        let request = Request {
+            id: inbound.id.clone(),
+            door: inbound.door,
+            credential,
+            peer: inbound.peer.clone(),
+            operation,
+            address,
+            fields,
+            refresh,
+            deadline: self.limits.request,
+        };
+        Ok(self.broker.handle(request).await?)
+    }
+
+    /// One line and three numbers per request.
+    fn close(
+        &self,
+        span: &tracing::Span,
+        door: Door,
+        pattern: &'static str,
+        outcome: &Outcome,
+        status: StatusCode,
+        started: Instant,
+    ) {
+        let took = started.elapsed();
+        let operation = outcome.operation.map_or("none", Operation::word);
+        self.metrics.request(door, operation, outcome.code, outcome.cached, took);
+        let path = outcome.resolved.as_ref().map_or("", Path::as_str);
+        tracing::info!(
+            parent: span,
+            http.route = pattern,
+            http.status = status.as_u16(),
+            operation,
+            path,
+            outcome = outcome.code,
+            cached = outcome.cached,
+            duration.us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "request closed"
+        );
+    }
+}
+
+/// The chain behind an error goes to the log only: as an error when someone must act.
+fn log_fault(span: &tracing::Span, refusal: &Refusal) {
+    let error = refusal.error();
+    if error.kind == ErrorKind::Internal {
+        tracing::error!(parent: span, error.chain = %error.chain(), "request failed");
+    } else if error.source.is_some() {
+        tracing::warn!(parent: span, error.chain = %error.chain(), "request refused");
+    }
+}
+
+fn headers(response: &mut Reply, id: &str, trace: Option<HeaderValue>) {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(identify::REQUEST_ID, id);
+    }
+    if let Some(trace) = trace {
+        headers.insert(identify::TRACE_PARENT, trace);
+    }
+}
+
+impl Inbound {
+    /// The whole body.
+    async fn body(&mut self, edge: &Edge) -> Result<Secret, Refusal> {
+        match self.body.take() {
+            Some(body) => edge.limits.read(&self.headers, body).await,
+            None => Ok(Secret::from(&b""[..])),
+        }
+    }
+
+    /// The body as a JSON object's members; no body is no members.
+    async fn fields(&mut self, edge: &Edge) -> Result<Fields, Refusal> {
+        let body = self.body(edge).await?;
+        if body.expose().trim_ascii().is_empty() {
+            return Ok(Fields::default());
+        }
+        Ok(Fields::from_json(body.expose())?)
+    }
+
+    /// The media type of the body without its parameters, lower-case.
+    fn media_type(&self) -> Option<String> {
+        let text = self.headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or("unreadable");
+        Some(text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    }
+
+    /// Refuses bodies of another media type than `expected`.
+    fn media(&self, expected: &'static str, absent: bool) -> Result<(), Error> {
+        match self.media_type() {
+            Some(media) if media == expected => Ok(()),
+            None if absent => Ok(()),
+            _ => Err(Error::new(ErrorKind::UnsupportedMediaType, format!("expected {expected}")).at("Content-Type")),
+        }
+    }
+}
+
+/// A path as the broker takes it.
+fn parse_path(text: &str) -> Result<Path, Error> {
+    Path::parse(text).map_err(|e| Error::invalid("path", e.to_string()))
+}

@@ -1,0 +1,110 @@
+//! `init` and `unseal`, for both doors: the two operations that need no token but key shares.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::StatusCode;
+use warder_core::{error::Error, json, port::seal::SealStatus, request::Fields, secret::Secret};
+use zeroize::Zeroizing;
+
+use super::super::{Edge, Inbound, problem::Refusal, reply, route::Outcome};
+
+/// Longest key share as text; a share is 33 bytes.
+const MAX_SHARE_TEXT: usize = 512;
+
+/// Initializes; `names` are what this door calls shares and threshold.
+pub(crate) async fn init(edge: &Edge, inbound: &Inbound, fields: &Fields, names: [&'static str; 2]) -> Outcome {
+    let [shares, threshold] = names;
+    let shares = count(fields, shares)?;
+    let threshold = count(fields, threshold)?;
+    let made = edge.broker.initialize(&inbound.id, inbound.peer.clone(), shares, threshold, None).await?;
+    let hex: Vec<Zeroizing<String>> = made.shares.iter().map(|share| Zeroizing::new(hex(share.expose()))).collect();
+    let base64: Vec<Zeroizing<String>> =
+        made.shares.iter().map(|share| Zeroizing::new(STANDARD.encode(share.expose()))).collect();
+    let list = |texts: &[Zeroizing<String>]| Secret::new(reply::quoted_list(texts.iter().map(|t| t.as_str())));
+    let (hex, base64) = (list(&hex), list(&base64));
+    let token = Secret::new(reply::quoted(made.root_token.expose_str().unwrap_or_default()));
+    let text = |secret: &'_ Secret| secret.expose_str().unwrap_or("null").to_owned();
+    let (hex, base64, token) =
+        (Zeroizing::new(text(&hex)), Zeroizing::new(text(&base64)), Zeroizing::new(text(&token)));
+    let body =
+        json::compose([("keys", hex.as_str()), ("keys_base64", base64.as_str()), ("root_token", token.as_str())]);
+    Ok(reply::json(StatusCode::OK, body))
+}
+
+/// Gives the share in `key`, or with `reset` starts the attempt again.
+pub(crate) async fn unseal(
+    edge: &Edge,
+    inbound: &Inbound,
+    fields: &Fields,
+    key: Option<Secret>,
+) -> Result<SealStatus, Refusal> {
+    let reset = match fields.get("reset").and_then(Secret::expose_str) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(Refusal::invalid("reset", "expected true or false")),
+    };
+    if reset {
+        return Ok(edge.broker.reset_unseal());
+    }
+    let key = key.ok_or_else(|| Error::invalid("key", "missing field: key (a key share, hex or base64) or reset"))?;
+    let share = share(&key)?;
+    Ok(edge.broker.unseal(&inbound.id, inbound.peer.clone(), share).await?)
+}
+
+fn count(fields: &Fields, name: &'static str) -> Result<u8, Refusal> {
+    let text = fields.get(name).and_then(Secret::expose_str).unwrap_or_default();
+    let number = text.parse::<u8>().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| Refusal::invalid(name, "expected a whole number from 1 to 255"))
+}
+
+/// A share's bytes out of hex or base64 text. Hex wins: 66 hex digits are base64 as well.
+fn share(text: &Secret) -> Result<Secret, Error> {
+    let bad = || Error::invalid("key", "expected a key share in hex or base64");
+    let text = text.expose_str().map(str::trim).filter(|text| !text.is_empty() && text.len() <= MAX_SHARE_TEXT);
+    let text = text.ok_or_else(bad)?;
+    if let Some(bytes) = unhex(text) {
+        return Ok(Secret::new(bytes));
+    }
+    STANDARD.decode(text).map(Secret::new).map_err(|_| bad())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
+    }
+    text
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
+    let digits = Zeroizing::new(digits?);
+    let pairs = digits.as_chunks::<2>();
+    pairs.1.is_empty().then(|| pairs.0.iter().filter_map(|[high, low]| u8::try_from(high * 16 + low).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_read_from_hex_or_base64() {
+        let bytes = b"\x00\xff0123456789abcdefghijklmnopqrst";
+        for text in [hex(bytes), hex(bytes).to_uppercase(), STANDARD.encode(bytes), format!(" {}\n", hex(bytes))] {
+            assert!(share(&Secret::from(text.as_str())).unwrap().ct_eq(bytes), "{text}");
+        }
+        for bad in ["", "abc", "!", &"ab".repeat(300)] {
+            assert_eq!(share(&Secret::from(bad)).unwrap_err().field.as_deref(), Some("key"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn counts_are_named_when_wrong() {
+        let fields = Fields::from_json(br#"{"a":0,"b":256,"c":"3","d":3}"#).unwrap();
+        for name in ["a", "b", "c", "e"] {
+            assert_eq!(count(&fields, name).unwrap_err().error().field.as_deref(), Some(name));
+        }
+        assert_eq!(count(&fields, "d").unwrap(), 3);
+    }
+}

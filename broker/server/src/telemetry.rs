@@ -1,0 +1,35 @@
+//! What the process says of itself: structured logs on stderr.
+//!
+//! Levels: error = someone must act, warn = degraded but coping, info = one line per request and
+//! per change of state. Never a value, a token or a query string.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    #[default]
+    Text,
+}
+
+/// Starts logging; `filter` is a level or tracing's directives, such as `warder=debug`.
+///
+/// # Errors
+/// Words for the user when the filter does not parse.
+pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|e| format!("bad log filter: {e}"))?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match format {
+        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => {
+            let ansi = std::io::stderr().is_terminal();
+            registry.with(fmt::layer().with_ansi(ansi).with_writer(std::io::stderr)).try_init()
+        }
+    };
+    started.map_err(|e| e.to_string())
+}

@@ -1,0 +1,243 @@
+//! The composition root: the one place that knows every part and puts them together.
+//!
+//! Invariant: parts are started bottom up and ended top down; nothing outlives [`Running`].
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use warder_core::{
+    audit::{Audit, SinkConfig},
+    broker::{Broker, BrokerConfig, Parts},
+    clock::{Clock, SystemClock},
+    error::Error,
+    port::sink::Sink,
+    route::NewMount,
+};
+use warder_runtime::{Catalog, Runtime, RuntimeConfig};
+use warder_store::{EngineConfig, SealConfig as StoreSeal, StoreConfig, sink};
+
+use crate::{
+    config::{AuditConfig, Config, SealConfig, StorageConfig},
+    edge::{Edge, Limits, listener, metrics::Metrics, tls},
+};
+
+/// Period of the broker's housekeeping.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Why Warder did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An audit sink cannot be opened.
+    #[error("audit sink {name}: {reason}")]
+    Audit {
+        /// Its name in the configuration.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// As configured.
+        address: SocketAddr,
+        /// Why.
+        reason: String,
+    },
+    /// A first-party plugin does not load.
+    #[error("plugins do not load: {0}")]
+    Plugins(String),
+    /// A part of the broker refused to start.
+    #[error("{}", .0.chain())]
+    Part(#[from] Error),
+    /// The store cannot be opened.
+    #[error("storage: {0}")]
+    Storage(String),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+}
+
+/// A store, a broker and a bound listener that does not serve yet.
+pub struct Wired {
+    broker: Arc<Broker>,
+    listener: TcpListener,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+    edge: Arc<Edge>,
+    address: SocketAddr,
+}
+
+impl std::fmt::Debug for Wired {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wired").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// A serving Warder.
+pub struct Running {
+    /// Where it listens; the real port when 0 was configured.
+    pub address: SocketAddr,
+    /// Whether clients must speak TLS.
+    pub tls: bool,
+    broker: Arc<Broker>,
+    stop: watch::Sender<bool>,
+    served: JoinHandle<()>,
+    ticking: JoinHandle<()>,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Wires everything, opens a store that opens by itself, and serves.
+///
+/// # Errors
+/// [`StartError`] names the part that refused.
+pub async fn start(config: &Config) -> Result<Running, StartError> {
+    let wired = wire(config, false).await?;
+    wired.broker.start().await?;
+    Ok(wired.serve())
+}
+
+/// Wires everything without opening or serving it.
+///
+/// # Errors
+/// [`StartError`] names the part that refused.
+pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError> {
+    let address = config.listener.address;
+    let refused = |e: io::Error| StartError::Listen { address, reason: e.to_string() };
+    // First: a port that is taken must not leave a new store behind.
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    let tls = config.listener.tls.as_ref().map(tls::acceptor).transpose()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let storage_word = config.storage.word();
+    let broker = broker(config, clock.clone(), dev).await?;
+    let edge = Arc::new(Edge {
+        broker: broker.clone(),
+        clock,
+        limits: Limits::default(),
+        metrics: Metrics::new()?,
+        dev,
+        storage: storage_word,
+        random: ring::rand::SystemRandom::new(),
+    });
+    Ok(Wired { broker, listener, tls, edge, address })
+}
+
+async fn broker(config: &Config, clock: Arc<dyn Clock>, dev: bool) -> Result<Arc<Broker>, StartError> {
+    let store = StoreConfig {
+        engine: match &config.storage {
+            StorageConfig::Memory {} => EngineConfig::Memory,
+            StorageConfig::Redb { path } => EngineConfig::Redb { path: path.clone() },
+        },
+        seal: match config.seal {
+            SealConfig::Dev {} => StoreSeal::Dev,
+            SealConfig::Shamir {} => StoreSeal::Shamir,
+        },
+    };
+    let opened = tokio::task::spawn_blocking(move || warder_store::open(&store));
+    let opened = opened.await.map_err(|e| StartError::Part(Error::internal(e)))?;
+    let store = opened.map_err(|e| StartError::Storage(chain(&e)))?;
+    let audit = Audit::start(sinks(config)?, clock.clone())?;
+    let plugins = |e: &dyn std::error::Error| StartError::Plugins(chain(e));
+    let runtime = Runtime::new(RuntimeConfig::default(), clock.clone()).map_err(|e| plugins(&e))?;
+    let catalog = Catalog::load(&runtime, warder_bundle::PLUGINS.iter().map(|plugin| (plugin.name, plugin.component)))
+        .await
+        .map_err(|e| plugins(&e))?;
+    let mount = NewMount {
+        path: "secret/".to_owned(),
+        plugin: "kv".to_owned(),
+        description: "key/value secrets with versions".to_owned(),
+        options: [("version".to_owned(), "2".to_owned())].into(),
+    };
+    let settings = BrokerConfig { dev, mounts: vec![mount], ..BrokerConfig::default() };
+    Ok(Broker::new(Parts {
+        storage: store.storage,
+        seal: store.seal,
+        plugins: Arc::new(catalog),
+        audit,
+        clock,
+        config: settings,
+    }))
+}
+
+fn sinks(config: &Config) -> Result<Vec<(SinkConfig, Box<dyn Sink>)>, StartError> {
+    let open = |(name, sink): (&String, &AuditConfig)| {
+        let refused = |e: sink::SinkError| StartError::Audit { name: name.clone(), reason: chain(&e) };
+        let opened = sink::open(&sink.kind, &sink.options).map_err(refused)?;
+        // An opened sink is of a known kind: the fallback is never seen.
+        let kind = sink::KINDS.iter().find(|(kind, _)| *kind == sink.kind).map_or("unknown", |(kind, _)| *kind);
+        Ok((SinkConfig::new(name, kind), opened))
+    };
+    config.audit.iter().map(open).collect()
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+impl Wired {
+    /// Where it will serve.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The broker.
+    pub(crate) const fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Serves until told to stop.
+    pub(crate) fn serve(self) -> Running {
+        let Self { broker, listener, tls, edge, address } = self;
+        let (stop, stopped) = watch::channel(false);
+        let secure = tls.is_some();
+        let served = tokio::spawn(listener::run(listener, tls, edge, stopped.clone()));
+        let ticking = tokio::spawn(tick(broker.clone(), stopped));
+        tracing::info!(address = %address, tls = secure, "serving");
+        Running { address, tls: secure, broker, stop, served, ticking }
+    }
+}
+
+impl Running {
+    /// Stops accepting, lets open requests end within the drain time, and returns when all did.
+    pub async fn shutdown(self) {
+        // Nobody listening any more means that it has ended already.
+        let _ = self.stop.send(true);
+        for task in [self.served, self.ticking] {
+            if let Err(error) = task.await {
+                tracing::error!(error.chain = %error, "a task of the server panicked");
+            }
+        }
+        drop(self.broker);
+        tracing::info!("stopped");
+    }
+
+    /// Reopens audit sinks (log rotation).
+    pub fn reopen(&self) {
+        self.broker.audit().reopen();
+    }
+}
+
+async fn tick(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
+    let mut period = tokio::time::interval(TICK);
+    period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+
+            // The watched value is a guard that must not live across an await.
+            () = async { drop(stopped.wait_for(|stop| *stop).await) } => return,
+            _ = period.tick() => broker.tick().await,
+        }
+    }
+}
