@@ -38,7 +38,6 @@ pub enum RuntimeError {
         /// Its name.
         plugin: String,
         /// Why.
-        #[source]
         reason: Refused,
     },
     /// It does not compile, or does not fit its imports.
@@ -58,12 +57,11 @@ pub enum RuntimeError {
         reason: String,
     },
     /// `describe` says something that cannot be.
-    #[error("plugin {plugin} has a bad description")]
+    #[error("plugin {plugin} has a bad description: {reason}")]
     Description {
         /// Its name.
         plugin: String,
         /// What.
-        #[source]
         reason: BadDescription,
     },
     /// Two components of one name.

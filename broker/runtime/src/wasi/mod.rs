@@ -40,6 +40,8 @@ struct Stub;
 
 /// The handle of stderr, the only stream that exists.
 const STDERR: u32 = 2;
+/// The handle of a pollable: whatever is waited for is ready.
+const READY: u32 = 3;
 
 #[derive(ComponentType, Lower)]
 #[component(variant)]
@@ -94,6 +96,11 @@ fn stub(instance: &mut LinkerInstance<'_, Host>, interface: &str, function: &str
         "[method]output-stream.flush" | "[method]output-stream.blocking-flush" => {
             instance.func_wrap(function, |_: Cx<'_>, (_,): (Resource<Stub>,)| Ok((Ok::<(), StreamError>(()),)))
         }
+        "[method]output-stream.subscribe" => {
+            instance.func_wrap(function, |_: Cx<'_>, (_,): (Resource<Stub>,)| Ok((Resource::<Stub>::new_own(READY),)))
+        }
+        "[method]pollable.block" => instance.func_wrap(function, |_: Cx<'_>, (_,): (Resource<Stub>,)| Ok(())),
+        "[method]pollable.ready" => instance.func_wrap(function, |_: Cx<'_>, (_,): (Resource<Stub>,)| Ok((true,))),
         "exit" | "exit-with-code" => instance.func_new(function, |_, _, _, _| Err(Misuse::Exit.into())),
         _ => {
             let name = format!("{interface}.{function}");
