@@ -87,3 +87,11 @@ macro_rules! export {
         };
     };
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_readme_shows_the_example_that_is_compiled() {
+        assert!(include_str!("../../README.md").contains(include_str!("../examples/notes.rs")));
+    }
+}
