@@ -68,10 +68,12 @@ pub fn open(config: &StoreConfig) -> Result<Store, OpenError> {
 
 /// Runs `work` on a thread of its own: the caller may or may not be inside a runtime.
 fn wait<T: Send>(work: impl Future<Output = T> + Send) -> Result<T, OpenError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(OpenError::Thread)?;
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        Ok(runtime.block_on(work))
+    };
     thread::scope(|scope| {
-        let waiter =
-            thread::Builder::new().spawn_scoped(scope, || runtime.block_on(work)).map_err(OpenError::Thread)?;
-        waiter.join().map_err(|_| OpenError::Thread(io::Error::other("it panicked")))
+        let waiter = thread::Builder::new().spawn_scoped(scope, run).map_err(OpenError::Thread)?;
+        waiter.join().unwrap_or_else(|_| Err(io::Error::other("it panicked"))).map_err(OpenError::Thread)
     })
 }

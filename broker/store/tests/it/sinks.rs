@@ -1,0 +1,122 @@
+//! Audit sinks take whole records or none.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+};
+
+use warder_core::port::sink::Sink;
+use warder_store::sink::{self, FileSink, Options, SinkError, StdoutSink};
+
+fn open(path: &Path) -> Result<FileSink, SinkError> {
+    FileSink::open(path, true)
+}
+
+#[test]
+fn records_are_appended_and_the_last_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let mut sink = open(&path).unwrap();
+    assert_eq!(sink.last_line().unwrap(), None);
+    sink.append(b"{\"n\":1}\n{\"n\":2}\n").unwrap();
+    drop(sink);
+    let mut sink = open(&path).unwrap();
+    assert_eq!(sink.last_line().unwrap().as_deref(), Some(&b"{\"n\":2}"[..]));
+    let long = [&b"{\"long\":\""[..], &vec![b'x'; 200_000], b"\"}"].concat();
+    sink.append(&[&long[..], b"\n"].concat()).unwrap();
+    assert_eq!(sink.last_line().unwrap(), Some(long));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_torn_record_is_cut_off_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    for (before, after) in [
+        (&b"{\"n\":1}\n{\"n\""[..], &b"{\"n\":1}\n"[..]),
+        (b"{\"n\":1}\n\0\0\0", b"{\"n\":1}\n"),
+        (b"{\"torn at on", b""),
+        (b"{\"n\":1}\n", b"{\"n\":1}\n"),
+        (b"", b""),
+    ] {
+        fs::write(&path, before).unwrap();
+        let mut sink = open(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), after);
+        assert_eq!(sink.last_line().unwrap(), after.strip_suffix(b"\n").map(<[u8]>::to_vec));
+    }
+    for foreign in [&b"#!/bin/sh"[..], b"{\"n\":1}\nroot:x:0:0", &vec![b'{'; 17 << 20]] {
+        fs::write(&path, foreign).unwrap();
+        assert!(matches!(open(&path), Err(SinkError::Foreign { .. })));
+        assert_eq!(fs::read(&path).unwrap(), foreign);
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+    symlink(&target, &link).unwrap();
+    for (path, what) in [
+        (&*link, "a symbolic link"),
+        (folder.path(), "a directory"),
+        (Path::new("/dev/full"), "a device, pipe or socket"),
+    ] {
+        let error = open(path).unwrap_err();
+        assert!(error.to_string().contains(what), "{error}");
+    }
+    assert!(!target.exists());
+    assert!(matches!(open(&folder.path().join("no/such")), Err(SinkError::Io { .. })));
+}
+
+#[test]
+fn a_rotated_log_is_left_at_reopen_and_not_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, rotated) = (folder.path().join("audit.log"), folder.path().join("audit.log.1"));
+    let mut sink = open(&path).unwrap();
+    sink.append(b"{\"n\":1}\n").unwrap();
+    fs::rename(&path, &rotated).unwrap();
+    sink.append(b"{\"n\":2}\n").unwrap();
+    sink.reopen().unwrap();
+    sink.append(b"{\"n\":3}\n").unwrap();
+    assert_eq!(fs::read(&rotated).unwrap(), b"{\"n\":1}\n{\"n\":2}\n");
+    assert_eq!(fs::read(&path).unwrap(), b"{\"n\":3}\n");
+    fs::rename(&path, &rotated).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(sink.reopen().is_err());
+    sink.append(b"{\"n\":4}\n").unwrap();
+    assert_eq!(fs::read(&rotated).unwrap(), b"{\"n\":3}\n{\"n\":4}\n", "the old one stays in use");
+}
+
+#[test]
+fn options_are_checked_by_name() {
+    let options =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Options>();
+    for (kind, given, expected) in [
+        ("file", &[][..], "option file_path: expected an absolute path"),
+        ("file", &[("file_path", "audit.log")], "option file_path: expected an absolute path"),
+        ("file", &[("file_path", "/tmp/x"), ("sync", "yes")], "option sync: expected true or false"),
+        ("file", &[("path", "/tmp/x")], "option path: the file sink has the options file_path and sync"),
+        ("stdout", &[("sync", "true")], "option sync: the stdout sink has no options"),
+        ("syslog", &[], "there is no audit sink of kind syslog; the kinds are file and stdout"),
+    ] {
+        let error = sink::open(kind, &options(given)).err().unwrap();
+        assert_eq!(error.to_string(), expected);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let mut sink = sink::open("file", &options(&[("file_path", path.to_str().unwrap()), ("sync", "false")])).unwrap();
+    sink.append(b"{}\n").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"{}\n");
+    assert!(sink::open("stdout", &options(&[])).is_ok());
+}
+
+#[test]
+fn stdout_takes_whole_records_and_remembers_none() {
+    let mut sink = StdoutSink(Vec::new());
+    sink.append(b"{}\n").unwrap();
+    sink.reopen().unwrap();
+    assert_eq!((sink.last_line().unwrap(), &sink.0[..]), (None, &b"{}\n"[..]));
+    let mut full = StdoutSink(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    assert!(full.append(b"{}\n").is_err());
+}
