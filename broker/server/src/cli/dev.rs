@@ -13,7 +13,7 @@ use std::{
 
 use clap::Args;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use warder_core::{identity::Peer, secret::Secret};
+use warder_core::{broker::Broker, error::Error, identity::Peer, secret::Secret};
 
 use super::{
     failure::Failure,
@@ -66,10 +66,11 @@ impl Dev {
             (None, Some(folder)) => folder.join("audit.log"),
             (None, None) => temporary()?.join("audit.log"),
         };
+        // Sinks take absolute paths only: a log must not move with the working directory.
+        let audit = std::path::absolute(&audit).map_err(|e| Failure::usage(format!("{}: {e}", audit.display())))?;
         let config = self.config(&audit);
         let wired = wire::wire(&config, true).await.map_err(|e| Failure::other(e.to_string()))?;
-        let token = self.token()?;
-        open(&wired, token.clone()).await?;
+        let token = self.open(wired.broker()).await?;
         output::bytes(self.banner(wired.address(), &token, &audit).as_bytes())?;
         until_told(wired.serve()).await
     }
@@ -80,7 +81,7 @@ impl Dev {
             Some(folder) => StorageConfig::Redb { path: folder.join("warder.redb") },
         };
         let path = audit.display().to_string();
-        let sink = AuditConfig { kind: "file".to_owned(), options: [("path".to_owned(), path)].into() };
+        let sink = AuditConfig { kind: "file".to_owned(), options: [("file_path".to_owned(), path)].into() };
         Config {
             listener: ListenerConfig { address: self.listen, tls: None, tls_disable: true },
             storage,
@@ -89,29 +90,44 @@ impl Dev {
         }
     }
 
-    /// The root token: given, kept from the last time, or new; kept before it is first used.
-    fn token(&self) -> Result<Secret, Failure> {
+    /// The token that the last run kept, if this one keeps anything.
+    fn kept(&self) -> Result<Option<Secret>, Failure> {
+        let Some(file) = self.token_file() else { return Ok(None) };
+        match fs::read(&file) {
+            Ok(kept) => Ok(Some(Secret::from(kept.trim_ascii())).filter(|kept| !kept.is_empty())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::other(format!("{}: {error}", file.display()))),
+        }
+    }
+
+    fn token_file(&self) -> Option<PathBuf> {
+        self.data_dir.as_ref().map(|folder| folder.join("root-token"))
+    }
+
+    /// Initializes a new store, or opens a kept one, and says which root token it has.
+    async fn open(&self, broker: &Broker) -> Result<Secret, Failure> {
+        let refused = |e: Error| Failure::other(format!("the store does not open: {}", e.chain()));
         let given = self.root_token.as_deref().map(Secret::from);
-        if given.as_ref().is_some_and(|token| token.is_empty() || !token.expose().iter().all(u8::is_ascii_graphic)) {
-            return Err(Failure::usage("--root-token: expected printable ASCII characters without spaces"));
-        }
-        let Some(folder) = &self.data_dir else { return given.map_or_else(fresh, Ok) };
-        let file = folder.join("root-token");
-        let unusable = |e: io::Error| Failure::other(format!("{}: {e}", file.display()));
-        match (fs::read(&file), given) {
-            (Ok(kept), None) => Ok(Secret::from(kept.trim_ascii())),
-            (Ok(kept), Some(given)) if given.ct_eq(kept.trim_ascii()) => Ok(given),
-            (Ok(_), Some(_)) => Err(Failure::usage(format!(
-                "--root-token is not the one kept in {}: leave it out, or use another --data-dir",
-                file.display()
-            ))),
-            (Err(error), given) if error.kind() == io::ErrorKind::NotFound => {
-                let token = given.map_or_else(fresh, Ok)?;
-                keep(&file, &token).map_err(unusable)?;
-                Ok(token)
+        let kept = self.kept()?;
+        let token = if broker.seal_status().initialized {
+            broker.start().await.map_err(refused)?;
+            let token = chosen(given, kept.clone())?;
+            if custom(&token) {
+                broker.ensure_root(token.clone()).await.map_err(refused)?;
             }
-            (Err(error), _) => Err(unusable(error)),
+            token
+        } else {
+            // A kept token that the broker once made itself belongs to a store that is gone.
+            let wanted = given.or_else(|| kept.clone().filter(custom));
+            broker.initialize("dev", Peer::default(), 1, 1, wanted).await.map_err(refused)?.root_token
+        };
+        match self.token_file() {
+            Some(file) if kept.is_none_or(|kept| !kept.ct_eq(token.expose())) => {
+                keep(&file, &token).map_err(|e| Failure::other(format!("{}: {e}", file.display())))?;
+            }
+            _ => {}
         }
+        Ok(token)
     }
 
     fn banner(&self, address: SocketAddr, token: &Secret, audit: &Path) -> String {
@@ -146,18 +162,21 @@ Try in another terminal:
     }
 }
 
-/// Initializes a new store, or opens a kept one with the token that belongs to it.
-async fn open(wired: &wire::Wired, token: Secret) -> Result<(), Failure> {
-    let broker = wired.broker();
-    let opened = if broker.seal_status().initialized {
-        match broker.start().await {
-            Ok(()) => broker.ensure_root(token).await,
-            refused => refused,
-        }
-    } else {
-        broker.initialize("dev", Peer::default(), 1, 1, Some(token)).await.map(|_| ())
-    };
-    opened.map_err(|e| Failure::other(format!("the store does not open: {}", e.chain())))
+/// The root token of a store that is there already.
+fn chosen(given: Option<Secret>, kept: Option<Secret>) -> Result<Secret, Failure> {
+    match (given, kept) {
+        (Some(given), Some(kept)) if !given.ct_eq(kept.expose()) => Err(Failure::usage(
+            "--root-token is not the one kept in this --data-dir: leave it out, or use another directory",
+        )),
+        (Some(token), _) | (None, Some(token)) => Ok(token),
+        // The file was lost, the data was not.
+        (None, None) => Ok(Secret::from(format!("dev-{}", random_text(24)?))),
+    }
+}
+
+/// Whether the token can be asked for by name: those that the broker makes have a dot in them.
+fn custom(token: &Secret) -> bool {
+    !token.expose().contains(&b'.')
 }
 
 fn make(folder: &Path) -> Result<(), Failure> {
@@ -173,14 +192,13 @@ fn temporary() -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
+/// Replaces the file as a whole, readable by its owner only.
 fn keep(file: &Path, token: &Secret) -> io::Result<()> {
-    let mut kept = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    let fresh = file.with_extension("new");
+    let mut kept = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
     kept.write_all(token.expose())?;
-    kept.sync_all()
-}
-
-fn fresh() -> Result<Secret, Failure> {
-    Ok(Secret::from(format!("hvs.{}", random_text(24)?)))
+    kept.sync_all()?;
+    fs::rename(&fresh, file)
 }
 
 /// Base62 characters, each equally likely.
@@ -220,23 +238,26 @@ mod tests {
     }
 
     #[test]
-    fn the_token_of_a_data_directory_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().to_str().unwrap().to_owned();
-        let first = dev(&["--data-dir", &data]).token().unwrap();
-        assert!(first.expose().starts_with(b"hvs.") && first.len() == 28);
-        assert!(dev(&["--data-dir", &data]).token().unwrap().ct_eq(first.expose()));
-        assert!(dev(&["--data-dir", &data, "--root-token", "other"]).token().is_err());
+    fn a_token_is_kept_for_its_owner_only_and_replaced_whole() {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = fs::metadata(folder.path().join("root-token")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let folder = tempfile::tempdir().unwrap();
+        let dev = dev(&["--data-dir", folder.path().to_str().unwrap()]);
+        assert!(dev.kept().unwrap().is_none());
+        for text in ["hvs.longer", "short"] {
+            let file = dev.token_file().unwrap();
+            keep(&file, &Secret::from(text)).unwrap();
+            assert!(dev.kept().unwrap().unwrap().ct_eq(text.as_bytes()));
+            assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+        }
     }
 
     #[test]
-    fn a_token_that_cannot_be_sent_is_refused() {
-        for bad in ["", "a b", "\u{e9}"] {
-            assert!(dev(&["--root-token", bad]).token().is_err(), "{bad:?}");
-        }
+    fn another_token_than_the_kept_one_is_refused() {
+        let secret = |text: &str| Some(Secret::from(text));
+        assert!(chosen(secret("a"), secret("b")).is_err());
+        assert!(chosen(secret("a"), secret("a")).unwrap().ct_eq(b"a"));
+        assert!(chosen(None, secret("b")).unwrap().ct_eq(b"b"));
+        assert!(custom(&chosen(None, None).unwrap()));
     }
 
     #[test]

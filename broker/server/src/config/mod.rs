@@ -108,7 +108,8 @@ pub struct AuditConfig {
     pub options: Options,
 }
 
-/// Text, numbers and booleans, each as its text.
+/// Text, numbers and booleans, each as its text; `path` is the sinks' `file_path`, which the Vault
+/// API names so.
 fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Options, D::Error> {
     let values = BTreeMap::<String, toml::Value>::deserialize(deserializer)?;
     let text = |(name, value)| match value {
@@ -117,7 +118,11 @@ fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Options, D::Err
         toml::Value::Boolean(flag) => Ok((name, flag.to_string())),
         _ => Err(D::Error::custom(format!("`{name}`: expected a string, a whole number or a boolean"))),
     };
-    values.into_iter().map(text).collect()
+    let named = |(name, value): (String, toml::Value)| match name.as_str() {
+        "path" => ("file_path".to_owned(), value),
+        _ => (name, value),
+    };
+    values.into_iter().map(named).map(text).collect()
 }
 
 /// Why a configuration was refused.
@@ -226,7 +231,7 @@ impl Config {
         if self.audit.values().filter(|sink| sink.kind == "stdout").count() > 1 {
             found.push("more than one audit sink of type stdout: their records would interleave".to_owned());
         }
-        let mut files: Vec<&String> = self.audit.values().filter_map(|sink| sink.options.get("path")).collect();
+        let mut files: Vec<&String> = self.audit.values().filter_map(|sink| sink.options.get("file_path")).collect();
         files.sort_unstable();
         if files.windows(2).any(|pair| pair.first() == pair.last()) {
             found.push("two audit sinks write to the same path".to_owned());
