@@ -37,9 +37,13 @@ pub(crate) struct CallState {
     pub(crate) random: SystemRandom,
     /// Log lines left.
     pub(crate) log_lines: usize,
+    passwords: u8,
     sealed_limit: usize,
     sealed_used: usize,
 }
+
+/// Password hashes that one call may make or verify: each costs a blocking thread a long time.
+const PASSWORDS: u8 = 8;
 
 impl CallState {
     pub(crate) fn new(
@@ -60,6 +64,7 @@ impl CallState {
             table,
             random: SystemRandom::new(),
             log_lines: config.log_lines,
+            passwords: PASSWORDS,
             sealed_limit: config.sealed_bytes,
             sealed_used: 0,
         }
@@ -80,6 +85,13 @@ impl CallState {
         if self.sealed_used > self.sealed_limit {
             return Err(limit(format!("one call may make {} of sealed values", Size(self.sealed_limit))));
         }
+        Ok(())
+    }
+
+    /// One more password hash.
+    pub(crate) fn spend_password(&mut self) -> Result<(), Fault> {
+        let left = self.passwords.checked_sub(1);
+        self.passwords = left.ok_or_else(|| limit(format!("one call may hash or verify {PASSWORDS} passwords")))?;
         Ok(())
     }
 

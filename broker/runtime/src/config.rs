@@ -9,7 +9,7 @@ pub struct RuntimeConfig {
     pub memory_bytes: usize,
     /// Table elements of one call, all tables together. Default 20,000.
     pub table_elements: usize,
-    /// Core instances, and as many tables and memories, of one call. Default 20.
+    /// Core instances of one call, and as many tables (memories: two). Default 20.
     pub instances: usize,
     /// Processor time of one call. Default 1 s.
     pub cpu: Duration,
@@ -21,7 +21,7 @@ pub struct RuntimeConfig {
     pub max_handles: usize,
     /// Bytes of sealed values that one call may make. Default 32 MiB.
     pub sealed_bytes: usize,
-    /// Log lines of one call, lines that it writes to stderr included. Default 64.
+    /// Log lines of one call, and as many lines on stderr. Default 64.
     pub log_lines: usize,
     /// Calls that run at once; others wait within their deadline. Default 512, 1 to 8,192.
     pub max_concurrent: u32,

@@ -13,7 +13,7 @@ use crate::{
     bind::{exports::warder::plugin::backend as wit, warder::plugin::types::Operation as WitOperation},
     call::CallState,
     capability::sealed::Value,
-    fault::bounded,
+    fault::{Misuse, bounded},
 };
 
 /// Most warnings of one reply, and their length in bytes.
@@ -57,7 +57,7 @@ pub(crate) fn reply(state: &mut CallState, response: wit::Response) -> wasmtime:
         }
     };
     if response.grant.is_some() {
-        wasmtime::bail!("the plugin granted a lease or a token, which this version does not take");
+        return Err(Misuse::Grant.into());
     }
     Ok(PluginReply {
         answer,

@@ -3,7 +3,7 @@
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::{RuntimeConfig, RuntimeError};
+use crate::{RuntimeConfig, RuntimeError, limits::MEMORIES};
 
 /// Working set that a slot keeps between calls: larger costs a reset, smaller costs page faults.
 const KEEP_MEMORY: usize = 1 << 20;
@@ -33,7 +33,7 @@ fn pool(config: &RuntimeConfig) -> PoolingAllocationConfig {
     pool.total_component_instances(calls)
         .total_core_instances(calls.saturating_mul(each))
         .total_tables(calls.saturating_mul(each))
-        .total_memories(calls.saturating_mul(2))
+        .total_memories(calls.saturating_mul(MEMORIES))
         .total_stacks(calls)
         .table_elements(config.table_elements)
         .linear_memory_keep_resident(KEEP_MEMORY)

@@ -14,6 +14,9 @@ use crate::{bind, host::Host, limits::Exceeded};
 /// Longest `detail` of a plugin that a caller gets to read, in bytes.
 const DETAIL_BYTES: usize = 1024;
 
+/// Longest account of a fault in the log, backtrace included, bytes.
+const LOG_BYTES: usize = 8192;
+
 /// What a host call ends in when it does not succeed.
 #[expect(unreachable_pub, reason = "generated code re-exports it")]
 #[derive(Debug)]
@@ -30,6 +33,9 @@ pub(crate) enum Misuse {
     /// `describe` must be pure.
     #[error("called the host while describing itself")]
     Impure,
+    /// Leases and tokens are not taken yet.
+    #[error("granted a lease or a token, which this version does not take")]
+    Grant,
     /// `wasi:cli/exit`.
     #[error("called exit")]
     Exit,
@@ -152,7 +158,7 @@ pub(crate) fn of_sandbox(error: wasmtime::Error, last_words: Option<&str>, scope
     };
     let (kind, reason) = reason(&error);
     let words = last_words.map(|words| format!("stderr: {words}; ")).unwrap_or_default();
-    scope.error(kind, &reason).because(format!("{words}{error:?}"))
+    scope.error(kind, &reason).because(bounded(&format!("{words}{error:?}"), LOG_BYTES))
 }
 
 fn reason(error: &wasmtime::Error) -> (ErrorKind, String) {

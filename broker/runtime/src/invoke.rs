@@ -156,19 +156,21 @@ impl Backend for Plugin {
 
     async fn exists(&self, run: Invocation, target: Target) -> Ran<bool> {
         let Ended { result, txn, observed } = self.run(run, Ask::Exists(target)).await;
-        let result = result.and_then(|told| match told {
-            Told::Exists(is) => Ok(is),
-            Told::Handle(_) => Err(Error::internal("exists was answered by handle")),
-        });
+        let result = match result {
+            Ok(Told::Exists(is)) => Ok(is),
+            Ok(Told::Handle(_)) => Err(Error::internal("exists was answered by handle")),
+            Err(error) => Err(error),
+        };
         Ran { result, txn, observed }
     }
 
     async fn handle(&self, run: Invocation, call: Call) -> Ran<PluginReply> {
         let Ended { result, txn, observed } = self.run(run, Ask::Handle(Box::new(call))).await;
-        let result = result.and_then(|told| match told {
-            Told::Handle(reply) => Ok(*reply),
-            Told::Exists(_) => Err(Error::internal("handle was answered by exists")),
-        });
+        let result = match result {
+            Ok(Told::Handle(reply)) => Ok(*reply),
+            Ok(Told::Exists(_)) => Err(Error::internal("handle was answered by exists")),
+            Err(error) => Err(error),
+        };
         Ran { result, txn, observed }
     }
 }

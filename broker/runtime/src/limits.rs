@@ -4,6 +4,9 @@ use wasmtime::ResourceLimiter;
 
 use crate::RuntimeConfig;
 
+/// Linear memories of one call: the plugin's, and one for an adapter.
+pub(crate) const MEMORIES: u32 = 2;
+
 /// A bound that a guest ran into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Exceeded {
@@ -79,7 +82,7 @@ impl ResourceLimiter for Limits {
     }
 
     fn memories(&self) -> usize {
-        self.instances
+        MEMORIES as usize
     }
 }
 

@@ -112,6 +112,7 @@ async fn described(
     pre: &BackendPluginPre<Host>,
 ) -> Result<warder_core::port::backend::Description, RuntimeError> {
     let fail = |reason: String| RuntimeError::Describe { plugin: plugin.to_string(), reason };
+    let _slot = runtime.slots.acquire().await.map_err(|e| fail(e.to_string()))?;
     let mut store = runtime.store(plugin, None);
     let config = &runtime.config;
     let run = Metered::new(config.cpu, async {

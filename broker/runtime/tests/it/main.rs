@@ -1,5 +1,7 @@
 //! The runtime's promises, kept against real components.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it expects")]
+
 mod bench;
 mod faults;
 mod guests;

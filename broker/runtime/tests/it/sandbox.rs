@@ -172,7 +172,7 @@ impl Snapshot for Storage {
 
     async fn children(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
         let entries = self.entries.lock().unwrap();
-        let child = |rest: &str| rest.find('/').map_or(rest.to_owned(), |at| rest[..=at].to_owned());
+        let child = |rest: &str| rest.find('/').map_or_else(|| rest.to_owned(), |at| rest[..=at].to_owned());
         let mut names: Vec<String> = entries.keys().filter_map(|key| key.strip_prefix(prefix)).map(child).collect();
         names.dedup();
         Ok(names.into_iter().filter(|name| after.is_none_or(|after| name.as_str() > after)).take(limit).collect())

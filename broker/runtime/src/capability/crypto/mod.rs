@@ -61,6 +61,7 @@ impl crypto::Host for Host {
 
     async fn hash_password(&mut self, password: Resource<Value>) -> Result<String, Fault> {
         let call = self.call()?;
+        call.spend_password()?;
         call.observed.unrepeatable = true;
         let (value, random) = (call.value(&password)?, call.random.clone());
         Ok(tokio::task::spawn_blocking(move || password::hash(&random, &value.bytes))
@@ -69,7 +70,9 @@ impl crypto::Host for Host {
     }
 
     async fn verify_password(&mut self, password: Resource<Value>, hash: String) -> Result<bool, Fault> {
-        let value = self.call()?.value(&password)?;
+        let call = self.call()?;
+        call.spend_password()?;
+        let value = call.value(&password)?;
         let parsed = password::Hash::parse(&hash).ok_or_else(|| invalid(password::EXPECTED))?;
         let work = tokio::task::spawn_blocking(move || parsed.matches(&value.bytes));
         Ok(work.await.map_err(wasmtime::Error::new)?)

@@ -45,25 +45,29 @@ impl Hash {
 }
 
 pub(super) fn hash(random: &SystemRandom, password: &Secret) -> wasmtime::Result<String> {
+    hash_with(random, password, ITERATIONS)
+}
+
+fn hash_with(random: &SystemRandom, password: &Secret, rounds: u32) -> wasmtime::Result<String> {
     let mut salt = [0; 16];
     random.fill(&mut salt).map_err(|_| wasmtime::format_err!("no randomness"))?;
     let mut hash = [0; HASH_BYTES];
-    let iterations = NonZeroU32::new(ITERATIONS).unwrap_or(NonZeroU32::MIN);
+    let iterations = NonZeroU32::new(rounds).unwrap_or(NonZeroU32::MIN);
     pbkdf2::derive(PBKDF2_HMAC_SHA256, iterations, &salt, password.expose(), &mut hash);
     let [salt, hash] = [STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash)];
-    Ok(format!("$pbkdf2-sha256$i={ITERATIONS}${salt}${hash}"))
+    Ok(format!("$pbkdf2-sha256$i={rounds}${salt}${hash}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// PBKDF2-HMAC-SHA256, password "password", salt "saltsalt", 4096 iterations.
+    /// Salt "saltsalt"; the hash is missing.
     const KNOWN: &str = "$pbkdf2-sha256$i=4096$c2FsdHNhbHQ$";
 
     #[test]
     fn a_hash_verifies_its_own_password_only() {
-        let text = hash(&SystemRandom::new(), &Secret::from("hunter2")).unwrap();
+        let text = hash_with(&SystemRandom::new(), &Secret::from("hunter2"), 1000).unwrap();
         let parsed = Hash::parse(&text).unwrap();
         assert!(parsed.matches(&Secret::from("hunter2")) && !parsed.matches(&Secret::from("hunter3")));
     }

@@ -78,7 +78,7 @@ impl KeyRecord {
     }
 
     fn flags(&self) -> u8 {
-        u8::from(self.exportable) * EXPORTABLE | u8::from(self.known) * KNOWN
+        (u8::from(self.exportable) * EXPORTABLE) | (u8::from(self.known) * KNOWN)
     }
 }
 

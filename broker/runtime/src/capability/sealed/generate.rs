@@ -39,7 +39,7 @@ pub(super) fn generate(random: &SystemRandom, length: u32, charset: &Charset) ->
 }
 
 fn origin(length: u32, alphabet: usize) -> Origin {
-    let size = u32::try_from(alphabet).map_or(f64::from(u32::MAX), f64::from);
+    let size = f64::from(u32::try_from(alphabet).unwrap_or(u32::MAX));
     match f64::from(length) * size.log2() {
         bits if bits < KNOWN_BELOW => Origin::Known,
         bits if bits < MIXED_BELOW => Origin::Mixed,
