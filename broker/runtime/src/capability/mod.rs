@@ -1,6 +1,6 @@
 //! What plugins may touch: one folder per interface of the contract.
 //!
-//! Each folder implements its generated `Host` traits for [`Host`](crate::host::Host) and has a
+//! Each folder implements its generated `Host` traits for the host and has a
 //! line in [`KINDS`]. To add one: the folder, the line. Invariant: an implementation reaches the
 //! call's state only through `Host::call`, which traps while a plugin describes itself.
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use warder_core::{clock::SystemClock, port::backend::Plugins};
-use warder_runtime::{Catalog, Runtime, RuntimeConfig, RuntimeError};
+use warder_runtime::{Catalog, Runtime, RuntimeConfig, RuntimeError, capability::KINDS};
 
 use crate::{guests, sandbox::config};
 
@@ -49,6 +49,24 @@ async fn the_catalog_finds_by_name_and_refuses_twins() {
     assert_eq!(catalog.list().into_iter().collect::<Vec<_>>(), [("misbehave".to_owned(), "0.1.0".to_owned())]);
     let twins = Catalog::load(&runtime, [("misbehave", guests::misbehave()), ("misbehave", guests::misbehave())]);
     assert!(matches!(twins.await, Err(RuntimeError::Twice(name)) if name == "misbehave"));
+}
+
+/// Every interface that the contract's worlds import has its line in `KINDS`, and `reveal` has none.
+#[test]
+fn the_table_of_capabilities_is_the_contracts() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sdk-wit/wit/backend.wit");
+    let text = std::fs::read_to_string(path).expect("the contract");
+    let world =
+        text.split("world host-capabilities {").nth(1).and_then(|rest| rest.split('}').next()).expect("the world");
+    let mut imported: Vec<&str> = world
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("import ")?.strip_suffix(';'))
+        .filter(|interface| *interface != "types")
+        .collect();
+    let mut kinds: Vec<&str> = KINDS.iter().map(|kind| kind.interface).collect();
+    imported.sort_unstable();
+    kinds.sort_unstable();
+    assert_eq!(kinds, imported);
 }
 
 #[test]
