@@ -74,6 +74,7 @@ fn known_key(doc: &Value) -> Result<Vec<String>, Error> {
             &std::array::from_fn::<_, 32, _>(|_| doc.project("/pin").expect("a member")).each_ref().map(Part::Secret),
         )?,
         mine()?.encode(Encoding::Hex)?.decode(Encoding::Hex)?,
+        stretched(&doc.project("/pin")?)?,
         sealed::generate(32, &Charset::Custom("a".into()))?,
         sealed::generate(32, &Charset::Custom("ab".into()))?,
         crypto::hmac_sha256(&doc.project("/pin")?, b"message")?,
@@ -91,6 +92,11 @@ fn known_key(doc: &Value) -> Result<Vec<String>, Error> {
     words.push(word(fresh.encrypt(1, doc, b"")));
     words.push(word(exporting.encrypt(1, &mine()?, b"")));
     Ok(words)
+}
+
+/// One guessable byte, long enough for a key.
+fn stretched(pin: &Value) -> Result<Value, Error> {
+    (0..5).try_fold(pin.duplicate(), |value, _| value.encode(Encoding::Hex))
 }
 
 /// The other way round: a secret that passes for known.

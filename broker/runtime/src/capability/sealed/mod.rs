@@ -43,7 +43,10 @@ impl sealed::HostValue for Host {
     fn encode(&mut self, value: Resource<Value>, encoding: Encoding) -> Result<Resource<Value>, Fault> {
         let call = self.call()?;
         let value = call.value(&value)?;
-        call.keep(value.with(encode::encode(encoding, value.bytes.expose()), Form::Text))
+        let bytes = encode::encode(encoding, value.bytes.expose());
+        // Encodings stretch: five times hex makes a key-sized value of one guessable byte.
+        let origin = Origin::of_composite(value.origin == Origin::Known);
+        call.keep(Value { bytes, form: Form::Text, origin })
     }
 
     fn decode(&mut self, value: Resource<Value>, encoding: Encoding) -> Result<Resource<Value>, Fault> {

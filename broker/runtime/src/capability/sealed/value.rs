@@ -20,6 +20,8 @@ use crate::{
 /// plugin's own key bytes would be "not known", and a key imported from it would encrypt secrets
 /// that the plugin then decrypts by itself. So there is a third origin that is trusted for
 /// nothing: it is neither known (it may hold secrets) nor foreign (the plugin may have chosen it).
+/// What stays open: a foreign value of exactly key size that is guessable as a whole, because a
+/// caller chose it so, is taken for a good key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// The plugin had no hand in it: it came with the request, from upstream, or from our CSPRNG.
