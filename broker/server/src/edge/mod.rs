@@ -107,7 +107,7 @@ impl Edge {
         let id = identify::request_id(request.headers(), &self.random);
         let trace = identify::trace_id(request.headers()).map(str::to_owned);
         let echo = trace.is_some().then(|| request.headers().get(identify::TRACE_PARENT).cloned()).flatten();
-        let span = tracing::info_span!("request", request.id = %id, trace.id = trace.as_deref().unwrap_or_default());
+        let span = tracing::info_span!("request", request.id = %id, trace.id = trace);
         let (pattern, outcome) = self.clone().serve(id.clone(), door, peer, request).instrument(span.clone()).await;
         let mut response = outcome.unwrap_or_else(|refusal| {
             log_fault(&span, &refusal);

@@ -66,7 +66,11 @@ async fn serve(edge: &Edge, inbound: &Inbound, operation: Operation, path: &str,
     let address = Address::Canonical(parse_path(path)?);
     let answered = edge.ask(inbound, operation, address, fields).await?;
     let mut response = encode(&inbound.id, &answered)?;
-    response.extensions_mut().insert(Seen::answered(&answered));
+    let mut seen = Seen::answered(&answered);
+    if response.status() == StatusCode::NOT_FOUND {
+        seen.code = ErrorKind::NotFound.code();
+    }
+    response.extensions_mut().insert(seen);
     Ok(response)
 }
 

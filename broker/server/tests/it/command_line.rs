@@ -1,0 +1,114 @@
+//! The command line against a real server: answers, exit codes, words.
+
+use std::process::{Command, Output};
+
+use crate::running::{BINARY, Running};
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn commands_answer_and_end_with_the_code_of_their_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = folder.path().join("audit.log");
+    let audit = audit.to_str().unwrap();
+    let warder = Running::dev(&["--audit", audit]);
+    let file = folder.path().join("user");
+    std::fs::write(&file, "admin").unwrap();
+    let user = format!("user=@{}", file.display());
+    for (arguments, input, expected, out) in [
+        (&["put", "app/db", &user, "password=-"][..], "hunter2", 0, "version"),
+        (&["get", "app/db", "--field", "password"], "", 0, "hunter2"),
+        (&["get", "app/db", "--output", "json"], "", 0, "\"user\": \"admin\""),
+        (&["get", "app/db", "--output", "yaml"], "", 0, "\"user\": \"admin\""),
+        (&["put", "app/db", "-", "--cas", "7"], "{}", 6, ""),
+        (&["put", "app/db", "-", "--create-only"], "{}", 6, ""),
+        (&["patch", "app/db", "-"], "{\"user\":null}", 0, "version"),
+        (&["list"], "", 0, "app/"),
+        (&["list", "app"], "", 0, "db"),
+        (&["versions", "app/db"], "", 0, "current_version"),
+        (&["delete", "app/db"], "", 0, ""),
+        (&["get", "app/db"], "", 5, ""),
+        (&["undelete", "app/db", "--versions", "2"], "", 0, "versions"),
+        (&["get", "a//b"], "", 8, ""),
+        (&["policy", "write", "reader", "-"], "path \"secret/data/*\" { capabilities = [\"read\"] }", 0, ""),
+        (&["policy", "read", "reader"], "", 0, "capabilities"),
+        (&["policy", "explain", "secret/data/a", "read", "--policy", "reader"], "", 0, "secret/data/*"),
+        (&["policy", "write", "broken", "-"], "path {", 8, ""),
+        (&["policy", "delete", "reader"], "", 0, ""),
+        (&["token", "create", "--policy", "default", "--ttl", "1h"], "", 0, "ttl_seconds"),
+        (&["token", "lookup"], "", 0, "accessor"),
+        (&["mount", "enable", "kv", "--path", "team/kv"], "", 0, ""),
+        (&["mount", "list"], "", 0, "team/kv/"),
+        (&["mount", "disable", "team/kv"], "", 0, ""),
+        (&["status"], "", 0, "initialized"),
+        (&["audit", "verify", audit], "", 0, "records"),
+        (&["operator", "seal"], "", 0, ""),
+        (&["status"], "", 7, "sealed"),
+        (&["get", "app/db"], "", 7, ""),
+        (&["get"], "", 2, ""),
+    ] {
+        let output = warder.command(arguments, input);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(code(&output), expected, "{arguments:?}: {text}{}", err(&output));
+        assert!(text.contains(out), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
+    let output = Command::new(BINARY).args(["put", "a", "password=hunter2"]).output().unwrap();
+    assert_eq!(code(&output), 2);
+    assert!(err(&output).contains("name=@file") && err(&output).contains("name=-"));
+    assert!(!err(&output).contains("hunter2"));
+}
+
+#[test]
+fn nobody_listening_is_told_apart() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = Command::new(BINARY).args(["get", "a", "--address", &format!("http://{closed}")]).output().unwrap();
+    assert_eq!(code(&output), 3, "{}", err(&output));
+}
+
+#[test]
+fn dev_says_clearly_why_it_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    for (arguments, word) in [
+        (["--listen", &*taken], "cannot listen on"),
+        (["--data-dir", file.to_str().unwrap()], "--data-dir"),
+        (["--listen", "nowhere"], "invalid value"),
+    ] {
+        let output = Command::new(BINARY).arg("dev").args(arguments).output().unwrap();
+        assert_ne!(code(&output), 0);
+        assert!(err(&output).contains(word), "{arguments:?}: {}", err(&output));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_bad_configuration_is_refused_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("warder.toml");
+    std::fs::write(&file, "[listener]\naddress = \"127.0.0.1:0\"\nport = 1\n").unwrap();
+    let output = Command::new(BINARY).args(["serve", "--config"]).arg(&file).output().unwrap();
+    assert_eq!(code(&output), 2);
+    assert!(err(&output).contains("line 3, column 1: unknown field `port`"), "{}", err(&output));
+}
+
+#[test]
+fn help_tells_examples_and_exit_codes() {
+    let output = Command::new(BINARY).arg("--help").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for word in ["Exit codes:", "WARDER_ADDR", "warder dev", "operator"] {
+        assert!(text.contains(word), "{word}");
+    }
+}

@@ -1,0 +1,7 @@
+//! The real binary, driven from outside: the quick start by curl, the command line, and what
+//! only raw bytes on a socket can show.
+
+mod command_line;
+mod quick_start;
+mod running;
+mod wire_limits;

@@ -1,0 +1,81 @@
+//! A `warder dev` of a test's own; ends with the value.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Output, Stdio},
+};
+
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_warder");
+
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) token: String,
+}
+
+impl Running {
+    /// Starts it on a free port and reads its banner.
+    pub(crate) fn dev(arguments: &[&str]) -> Self {
+        let mut child = Command::new(BINARY)
+            .args(["dev", "--listen", "127.0.0.1:0", "--log", "warn"])
+            .args(arguments)
+            .env_remove("WARDER_TOKEN")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut after = |label: &str| {
+            let line = lines.find(|line| line.trim_start().starts_with(label)).expect("the banner names it");
+            line.split(label).nth(1).unwrap().trim().to_owned()
+        };
+        let address = after("address").trim_start_matches("http://").parse().unwrap();
+        let token = after("root token");
+        Self { child, address, token }
+    }
+
+    /// `curl -s` with these arguments; `{}` stands for the address.
+    pub(crate) fn curl(&self, arguments: &[&str]) -> (u16, serde_json::Value) {
+        let arguments = arguments.iter().map(|text| text.replace("{}", &format!("http://{}", self.address)));
+        let output = Command::new("curl")
+            .args(["-s", "--path-as-is", "-w", "\n%{http_code}"])
+            .args(arguments)
+            .output()
+            .expect("curl is installed: apt-get install curl");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, code) = text.rsplit_once('\n').unwrap();
+        (code.parse().unwrap(), serde_json::from_str(body).unwrap_or(serde_json::Value::Null))
+    }
+
+    /// `warder` as a client of it.
+    pub(crate) fn command(&self, arguments: &[&str], input: &str) -> Output {
+        use std::io::Write as _;
+        let mut child = Command::new(BINARY)
+            .args(arguments)
+            .env("WARDER_ADDR", format!("http://{}", self.address))
+            .env("WARDER_TOKEN", &self.token)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that refuses its arguments does not wait for its input.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    /// Asks it to end, as an init system does, and waits until it did.
+    pub(crate) fn stop(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Gone already after `stop`.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
