@@ -20,13 +20,7 @@ use moka::sync::Cache as Moka;
 pub use flight::{Flight, Flights, Lead};
 pub use index::Ticket;
 
-use crate::{
-    audit::AnswerDigest,
-    clock::Timestamp,
-    port::storage::Observer,
-    request::Answer,
-    txn::ReadSet,
-};
+use crate::{audit::AnswerDigest, clock::Timestamp, port::storage::Observer, request::Answer, txn::ReadSet};
 use index::Index;
 
 /// What distinguishes two answers.
@@ -59,7 +53,13 @@ pub struct Entry {
 impl Entry {
     /// A live entry.
     #[must_use]
-    pub fn new(answer: Option<Answer>, warnings: Vec<String>, made: Timestamp, until: Option<Timestamp>, reads: ReadSet) -> Self {
+    pub fn new(
+        answer: Option<Answer>,
+        warnings: Vec<String>,
+        made: Timestamp,
+        until: Option<Timestamp>,
+        reads: ReadSet,
+    ) -> Self {
         let digest = Arc::new(AnswerDigest::default());
         Self { answer, warnings, made, until, digest, reads, dead: AtomicBool::new(false) }
     }
@@ -122,7 +122,13 @@ impl Cache {
             })
             .eviction_listener(move |_, entry, _| evicted.drop_entry(&entry))
             .build();
-        Arc::new(Self { entries, index, flights: Flights::default(), hits: AtomicU64::new(0), misses: AtomicU64::new(0) })
+        Arc::new(Self {
+            entries,
+            index,
+            flights: Flights::default(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        })
     }
 
     /// The live answer to this question. `caller` is used only where the answer depends on it.
