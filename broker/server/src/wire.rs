@@ -163,7 +163,9 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>, dev: bool) -> Result<Arc
     }))
 }
 
-fn sinks(config: &Config) -> Result<Vec<(SinkConfig, Box<dyn Sink>)>, StartError> {
+type OpenedSink = (SinkConfig, Box<dyn Sink>);
+
+fn sinks(config: &Config) -> Result<Vec<OpenedSink>, StartError> {
     let open = |(name, sink): (&String, &AuditConfig)| {
         let refused = |e: sink::SinkError| StartError::Audit { name: name.clone(), reason: chain(&e) };
         let opened = sink::open(&sink.kind, &sink.options).map_err(refused)?;

@@ -89,9 +89,9 @@ impl Create {
         set("period", self.period.map(Value::from));
         set("display_name", self.display_name.map(Value::from));
         set("num_uses", self.num_uses.map(Value::from));
-        set("renewable", self.no_renew.then(|| json!(false)));
-        set("no_default_policy", self.no_default_policy.then(|| json!(true)));
-        set("orphan", self.orphan.then(|| json!(true)));
+        set("renewable", self.no_renew.then_some(Value::Bool(false)));
+        set("no_default_policy", self.no_default_policy.then_some(Value::Bool(true)));
+        set("orphan", self.orphan.then_some(Value::Bool(true)));
         set("type", self.batch.then(|| json!("batch")));
         Value::Object(body)
     }

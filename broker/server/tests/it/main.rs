@@ -1,6 +1,8 @@
 //! The real binary, driven from outside: the quick start by curl, the command line, and what
 //! only raw bytes on a socket can show.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a fixture that breaks ends its test")]
+
 mod command_line;
 mod quick_start;
 mod running;

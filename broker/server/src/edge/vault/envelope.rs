@@ -71,7 +71,7 @@ pub(super) fn write(id: &str, answered: &Answered) -> Result<Secret, Error> {
 }
 
 fn repeated(path: &str) -> bool {
-    REPEATED.iter().any(|known| path == *known)
+    REPEATED.contains(&path)
 }
 
 fn write_auth(out: &mut Vec<u8>, auth: &Auth) -> Result<(), Error> {
