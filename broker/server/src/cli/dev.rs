@@ -30,7 +30,7 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// Run one process for development: initialized, unsealed, KV at secret/.
 #[derive(Args)]
 #[command(after_help = "Without --data-dir everything is in memory, and audit records go to a new temporary \
-    directory. With it, secrets and the root token are kept in it across restarts.\n\n\
+    directory, removed at the end (see --audit). With it, secrets and the root token are kept in it across restarts.\n\n\
     Not for production: plain HTTP, and the keys lie beside the data.")]
 pub(crate) struct Dev {
     /// Where to listen; port 0 takes a free one.
@@ -61,10 +61,10 @@ impl Dev {
         if let Some(folder) = &self.data_dir {
             make(folder)?;
         }
-        let audit = match (&self.audit, &self.data_dir) {
+        let temporary = if self.audit.is_none() && self.data_dir.is_none() { Some(Temporary::new()?) } else { None };
+        let audit = match (&self.audit, self.data_dir.as_ref().or(temporary.as_ref().map(|temporary| &temporary.0))) {
             (Some(file), _) => file.clone(),
-            (None, Some(folder)) => folder.join("audit.log"),
-            (None, None) => temporary()?.join("audit.log"),
+            (None, folder) => folder.cloned().unwrap_or_default().join("audit.log"),
         };
         // Sinks take absolute paths only: a log must not move with the working directory.
         let audit = std::path::absolute(&audit).map_err(|e| Failure::usage(format!("{}: {e}", audit.display())))?;
@@ -184,12 +184,23 @@ fn make(folder: &Path) -> Result<(), Failure> {
     made.map_err(|e| Failure::usage(format!("--data-dir {}: {e}", folder.display())))
 }
 
-fn temporary() -> Result<PathBuf, Failure> {
-    let name = format!("warder-dev-{}", random_text(12)?);
-    let folder = std::env::temp_dir().join(name);
-    let made = fs::DirBuilder::new().mode(0o700).create(&folder);
-    made.map_err(|e| Failure::other(format!("{}: {e}", folder.display())))?;
-    Ok(folder)
+/// A new directory for the audit log of a store that is gone with the process, and so is this.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new() -> Result<Self, Failure> {
+        let folder = std::env::temp_dir().join(format!("warder-dev-{}", random_text(12)?));
+        let made = fs::DirBuilder::new().mode(0o700).create(&folder);
+        made.map_err(|e| Failure::other(format!("{}: {e}", folder.display())))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What cannot be removed is left to the system's cleaning of temporary files.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Replaces the file as a whole, readable by its owner only.

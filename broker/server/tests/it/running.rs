@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_warder");
@@ -66,16 +66,21 @@ impl Running {
 
     /// Asks it to end, as an init system does, and waits until it did.
     pub(crate) fn stop(mut self) {
+        assert!(self.terminate().unwrap().success());
+    }
+
+    fn terminate(&mut self) -> std::io::Result<ExitStatus> {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        assert!(self.child.wait().unwrap().success());
+        Command::new("kill").args(["-TERM", &pid]).status()?;
+        self.child.wait()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Gone already after `stop`.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // Not by force: it removes its temporary files. Gone already after `stop`.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.terminate();
+        }
     }
 }
