@@ -233,7 +233,8 @@ impl Storage for Barrier {
         self.upkeep(&keyring).await;
         let keyring = self::keyring(&self.open)?;
         let writes = batch.writes.into_iter().map(|write| Self::encrypted(&keyring, write)).collect::<Result<_>>()?;
-        Ok(self.engine.commit(RawBatch { checks: batch.checks, writes }).await?)
+        let checks = batch.checks.into_iter().map(unfiltered).collect();
+        Ok(self.engine.commit(RawBatch { checks, writes }).await?)
     }
 
     fn observe(&self, observer: Arc<dyn Observer>) {
@@ -242,7 +243,9 @@ impl Storage for Barrier {
     }
 
     async fn watch(&self, from: Revision) -> Result<Box<dyn Watch>, WatchEnd> {
-        Ok(Box::new(BarrierWatch(self.engine.watch(from).await?)))
+        keyring(&self.open).map_err(|_| WatchEnd::Closed)?;
+        let watch = self.engine.watch(from).await?;
+        Ok(Box::new(BarrierWatch { watch, open: Arc::clone(&self.open) }))
     }
 }
 
@@ -268,29 +271,52 @@ impl Snapshot for BarrierSnapshot {
     async fn children(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
         keyring(&self.open)?;
         reachable(prefix)?;
-        if !prefix.is_empty() || limit == usize::MAX {
+        if !prefix.is_empty() {
             return Ok(self.view.children(prefix, after, limit).await?);
         }
         // The reserved folder is not there for anybody: one more is asked for in its place.
-        let mut names = self.view.children(prefix, after, limit + 1).await?;
+        let mut names = self.view.children(prefix, after, limit.saturating_add(1)).await?;
         names.retain(|name| name != RESERVED);
         names.truncate(limit);
         Ok(names)
     }
 }
 
-/// Changes of the reserved prefix are nobody's business.
-struct BarrierWatch(Box<dyn Watch>);
+/// Changes of the reserved prefix are nobody's business; a sealed barrier ends the watch.
+struct BarrierWatch {
+    watch: Box<dyn Watch>,
+    open: Arc<RwLock<Option<Arc<Keyring>>>>,
+}
 
 #[async_trait]
 impl Watch for BarrierWatch {
     async fn next(&mut self) -> Result<Change, WatchEnd> {
         loop {
-            let change = self.0.next().await?;
+            let change = self.watch.next().await?;
+            keyring(&self.open).map_err(|_| WatchEnd::Closed)?;
             if !change.key.starts_with(RESERVED) {
                 return Ok(change);
             }
         }
+    }
+}
+
+/// The check as the engine sees it: a listing of the root has the reserved folder in it, which
+/// [`BarrierSnapshot::children`] left out.
+fn unfiltered(check: Check) -> Check {
+    match check {
+        Check::Children { prefix, after, limit, mut seen }
+            if prefix.is_empty() && after.as_deref() < Some(RESERVED) =>
+        {
+            let at = seen.partition_point(|name| name.as_str() < RESERVED);
+            // Otherwise the listing was full before it came to the reserved folder.
+            let inside = at < seen.len() || seen.len() < limit;
+            if inside {
+                seen.insert(at, RESERVED.to_owned());
+            }
+            Check::Children { prefix, after, limit: limit.saturating_add(usize::from(inside)), seen }
+        }
+        check => check,
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) trait Ground: Send + 'static {
     fn group(&mut self, work: Work<'_>) -> Result<Arc<dyn View>, EngineError>;
 
     /// Called after `group` failed: makes the medium usable again and tells how it now stands.
+    /// An error when what is durable cannot be known.
     fn recover(&mut self) -> Result<Arc<dyn View>, EngineError>;
 }
 
@@ -220,19 +221,23 @@ impl<G: Ground> Committer<G> {
         }
     }
 
-    /// Recovers what failed before, if it can be: only from the state that was acknowledged. When
-    /// a group is on the medium although its sync failed, the operating system may have dropped
-    /// its pages and still show them, so nobody can tell what is durable: then the engine refuses
-    /// until it is opened again by a new process.
+    /// Recovers what failed before. When the medium failed twice, in a group and in recovering
+    /// from it, the group was refused and may be there all the same: whoever remembers anything
+    /// is told to forget it.
     fn ready(&mut self) -> Result<(), EngineError> {
         if !self.failed {
             return Ok(());
         }
         let view = self.ground.recover()?;
-        if view.revision() != self.shared.newest().revision() {
-            return Err(EngineError::Damaged { what: "a sync failed half way: restart to recover".to_owned() });
+        let observers = self.shared.observers();
+        let found = view.revision();
+        if found != self.shared.newest().revision() {
+            self.shared.ring.compact(found);
+            self.shared.reveal(view);
+            observers.iter().for_each(|observer| observer.forget());
+        } else {
+            self.shared.reveal(view);
         }
-        self.shared.reveal(view);
         self.failed = false;
         Ok(())
     }
@@ -250,9 +255,7 @@ impl<G: Ground> Committer<G> {
             }
             Ok(!keys.is_empty())
         });
-        if let Err(error) = &result {
-            self.fail(error);
-        }
+        let result = result.or_else(|error| self.salvage(error, base, verdicts.revision));
         let keys = touched(&verdicts.commits);
         let committed = result.is_ok();
         if let Ok(view) = &result {
@@ -271,15 +274,29 @@ impl<G: Ground> Committer<G> {
         Ok(verdicts)
     }
 
-    fn fail(&mut self, error: &EngineError) {
-        let report = warder_core::error::Error::from(error.again()).chain();
-        tracing::error!(error = %report, "a group of commits failed");
+    /// A medium may fail after the group is durable, while it tidies up. So it is asked how it
+    /// stands: with the group, whole and synced, the group was committed after all.
+    fn salvage(&mut self, error: EngineError, base: Revision, wanted: Revision) -> Result<Arc<dyn View>, EngineError> {
+        tracing::error!(error = %words(error.again()), "a group of commits failed");
         self.failed = true;
-        if let Err(error) = self.ready() {
-            let report = warder_core::error::Error::from(error).chain();
-            tracing::error!(error = %report, "storage did not recover");
+        let view = match self.ground.recover() {
+            Ok(view) => view,
+            Err(failure) => {
+                tracing::error!(error = %words(failure), "storage did not recover; the next commit tries again");
+                return Err(error);
+            }
+        };
+        self.failed = false;
+        if wanted > base && view.revision() == wanted {
+            return Ok(view);
         }
+        self.shared.reveal(view);
+        Err(error)
     }
+}
+
+fn words(error: EngineError) -> String {
+    warder_core::error::Error::from(error).chain()
 }
 
 /// The first batch and those that wait behind it, within the bounds of a group.

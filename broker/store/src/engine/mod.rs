@@ -88,13 +88,15 @@ pub trait Engine: Send + Sync + 'static {
     /// answers with the newest revision.
     ///
     /// # Errors
-    /// On any error nothing of the batch is visible, now or after reopening.
+    /// On any error nothing of the batch is visible. One exception: when the medium failed while
+    /// it was writing and again while it recovered, its state is learnt only when it is back, and
+    /// the batch may be there; observers are then told to forget and watches are compacted.
     ///
     /// # Cancel safety
     /// A batch that was handed over is applied even if the future is dropped.
     async fn commit(&self, batch: RawBatch) -> Result<Outcome, EngineError>;
 
-    /// Registers an observer for life. Blocks while a group is being written, so that no commit
+    /// Registers an observer for life. May tell it to forget at any time. Blocks while a group is being written, so that no commit
     /// falls between the cracks; not to be called by an observer.
     fn observe(&self, observer: Arc<dyn Observer>);
 

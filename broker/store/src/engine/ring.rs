@@ -46,6 +46,16 @@ impl Ring {
         self.news.send_replace(newest);
     }
 
+    /// Forgets every change up to `floor`, which nobody can tell one by one.
+    pub(crate) fn compact(&self, floor: Revision) {
+        {
+            let mut kept = self.kept();
+            kept.commits.clear();
+            (kept.floor, kept.bytes) = (floor, 0);
+        }
+        self.news.send_replace(floor);
+    }
+
     /// Watches changes after `from`.
     pub(crate) fn watch(self: &Arc<Self>, from: Revision) -> Result<RingWatch, WatchEnd> {
         let floor = self.kept().floor;

@@ -194,19 +194,21 @@ async fn batches_that_wait_share_one_sync_and_are_judged_in_order() {
             let check = Check::Unchanged { key: "x".to_owned(), revision: None };
             let checks = if n % 50 == 1 { vec![check] } else { vec![] };
             let key = if n % 50 == 1 { "x".to_owned() } else { format!("k/{n}") };
-            let job = async move { engine.commit(batch(checks, vec![write(&key, Some(b"v"))])).await.unwrap() };
-            answers.push(tokio::spawn(job));
+            let batch = batch(checks, vec![write(&key, Some(b"v"))]);
+            let mut answer = Box::pin(async move { engine.commit(batch).await.unwrap() });
+            // There is room in the queue: one poll hands it over.
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(answer.as_mut().poll(&mut context).is_pending());
+            answers.push(answer);
             while n == 0 && gate.waiting.load(Ordering::SeqCst) == 0 {
                 tokio::task::yield_now().await;
             }
         }
-        // Every task has handed over its batch once it was polled.
-        tokio::task::yield_now().await;
         *gate.open.lock().unwrap() = true;
         gate.changed.notify_all();
         let mut outcomes = Vec::new();
         for answer in answers {
-            outcomes.push(answer.await.unwrap());
+            outcomes.push(answer.await);
         }
         let conflicts = outcomes.iter().filter(|outcome| **outcome == Outcome::Conflict).count();
         assert_eq!((outcomes[1], outcomes[51], conflicts), (Outcome::Committed(2), Outcome::Conflict, 1));

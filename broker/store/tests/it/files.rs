@@ -112,7 +112,9 @@ async fn a_flipped_byte_is_refused_or_harmless() {
     let path = folder.path().join("store.redb");
     filled(&path, 30).await;
     let whole = fs::read(&path).unwrap();
-    let expected = engine::open(&redb(&path)).unwrap().view().await.unwrap().scan(None, 99).await.unwrap();
+    let engine = engine::open(&redb(&path)).unwrap();
+    let expected = engine.view().await.unwrap().scan(None, 99).await.unwrap();
+    drop(engine);
     let mut refused = 0;
     for at in (0..320).chain((320..whole.len()).step_by(977)) {
         let mut flipped = whole.clone();
@@ -148,7 +150,8 @@ async fn a_copy_taken_while_it_runs_opens_at_a_commit() {
         let outcome = engine.commit(RawBatch { checks: vec![check], writes }).await.unwrap();
         assert_eq!(outcome, Outcome::Committed(n));
         fs::copy(&path, &copy).unwrap();
-        let view = engine::open(&redb(&copy)).unwrap().view().await.unwrap();
+        let copied = engine::open(&redb(&copy)).unwrap();
+        let view = copied.view().await.unwrap();
         assert_eq!((view.revision(), view.scan(None, 99).await.unwrap().len() as u64), (n, n));
     }
 }

@@ -10,9 +10,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError, TableError, backends::FileBackend};
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableError, backends::FileBackend,
+};
 
-use super::{CACHE_BYTES, FORMAT, MAGIC, META, RECORDS, folder, trial::Trial};
+use super::{
+    CACHE_BYTES, FORMAT, MAGIC, META, RECORDS, folder,
+    synced::{Synced, Syncs},
+    trial::Trial,
+};
 
 /// The first bytes of every redb file.
 const REDB_MAGIC: &[u8; 9] = b"redb\x1a\x0a\xa9\x0d\x0a";
@@ -88,9 +94,17 @@ pub(super) fn prepare(path: &Path) -> Result<(), RedbOpenError> {
 }
 
 /// Opens a file that [`prepare`] accepted.
-pub(super) fn open(path: &Path) -> Result<Database, RedbOpenError> {
+pub(super) fn open(path: &Path, syncs: &Syncs) -> Result<Database, RedbOpenError> {
+    let io = |source| RedbOpenError::Io { path: path.to_owned(), doing: "opened for reading and writing", source };
     let refused = |error| refusal(path, error);
-    Builder::new().set_cache_size(CACHE_BYTES).open(path).map_err(refused)
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+    let backend = FileBackend::new(file).map_err(refused)?;
+    // redb would make a new database of an empty file.
+    if backend.len().map_err(io)? == 0 {
+        return Err(RedbOpenError::Empty { path: path.to_owned() });
+    }
+    let synced = Synced::new(backend, syncs);
+    Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(synced).map_err(refused)
 }
 
 /// Writes the tables of an empty store.

@@ -23,11 +23,13 @@ use super::{
 };
 
 mod file;
+mod synced;
 #[cfg(test)]
 mod tests;
 mod trial;
 
 pub use self::file::RedbOpenError;
+use self::synced::Syncs;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("warder.meta");
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("warder.records");
@@ -44,14 +46,18 @@ pub(super) fn open(config: &EngineConfig) -> Result<Arc<dyn Engine>, EngineError
     };
     file::prepare(path)?;
     let path = path.clone();
-    Ok(Arc::new(start(move || file::open(&path))?))
+    Ok(Arc::new(start(move |syncs| file::open(&path, syncs))?))
 }
 
+/// Opens the database, telling the syncs what became of them.
+type OpenDatabase = dyn Fn(&Syncs) -> Result<Database, RedbOpenError> + Send;
+
 /// The engine over whatever `open` opens, now and after a failure of the medium.
-fn start(open: impl Fn() -> Result<Database, RedbOpenError> + Send + 'static) -> Result<Grouped, EngineError> {
-    let database = open()?;
+fn start(open: impl Fn(&Syncs) -> Result<Database, RedbOpenError> + Send + 'static) -> Result<Grouped, EngineError> {
+    let syncs = Syncs::default();
+    let database = open(&syncs)?;
     let view = newest(&database)?;
-    let ground = Redb { database: Some(database), open: Box::new(open) };
+    let ground = Redb { database: Some(database), open: Box::new(open), syncs };
     Grouped::start(ground, view).map_err(|source| EngineError::Medium { doing: "started", source: Arc::new(source) })
 }
 
@@ -63,7 +69,8 @@ fn folder(path: &Path) -> &Path {
 struct Redb {
     /// None only when reopening failed.
     database: Option<Database>,
-    open: Box<dyn Fn() -> Result<Database, RedbOpenError> + Send>,
+    open: Box<OpenDatabase>,
+    syncs: Syncs,
 }
 
 impl Ground for Redb {
@@ -90,7 +97,10 @@ impl Ground for Redb {
     fn recover(&mut self) -> Result<Arc<dyn View>, EngineError> {
         // Dropped first: it holds the lock of the file.
         self.database = None;
-        let reopened = (self.open)();
+        if self.syncs.failed() {
+            return Err(EngineError::Damaged { what: "a sync failed: restart to recover".to_owned() });
+        }
+        let reopened = (self.open)(&self.syncs);
         let database = reopened.map_err(|error| EngineError::Medium { doing: "reopened", source: Arc::new(error) })?;
         newest(self.database.insert(database))
     }
