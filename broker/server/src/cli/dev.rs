@@ -62,7 +62,8 @@ impl Dev {
             make(folder)?;
         }
         let temporary = if self.audit.is_none() && self.data_dir.is_none() { Some(Temporary::new()?) } else { None };
-        let audit = match (&self.audit, self.data_dir.as_ref().or(temporary.as_ref().map(|temporary| &temporary.0))) {
+        let folder = self.data_dir.as_ref().or_else(|| temporary.as_ref().map(|temporary| &temporary.0));
+        let audit = match (&self.audit, folder) {
             (Some(file), _) => file.clone(),
             (None, folder) => folder.cloned().unwrap_or_default().join("audit.log"),
         };
