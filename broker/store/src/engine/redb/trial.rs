@@ -4,7 +4,7 @@
 //! Invariant: the file is never written; its lock is held while the trial lasts.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs::File,
     io,
     ops::Bound,
@@ -99,13 +99,11 @@ impl StorageBackend for Trial {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut written = self.written();
         for (number, inside, at, size) in cuts(offset, data.len()) {
-            if !written.pages.contains_key(&number) {
-                let page = self.page(number)?;
-                written.pages.insert(number, page);
-            }
-            if let Some(page) = written.pages.get_mut(&number) {
-                page[inside..inside + size].copy_from_slice(&data[at..at + size]);
-            }
+            let page = match written.pages.entry(number) {
+                Entry::Occupied(page) => page.into_mut(),
+                Entry::Vacant(place) => place.insert(self.page(number)?),
+            };
+            page[inside..inside + size].copy_from_slice(&data[at..at + size]);
         }
         Ok(())
     }
