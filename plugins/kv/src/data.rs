@@ -60,12 +60,13 @@ pub(crate) fn write(host: &Host, mut call: Call<Write>) -> Result<Reply> {
 
 pub(crate) fn patch(host: &Host, mut call: Call<Write>) -> Result<Reply> {
     let patch = given(host, &mut call)?;
+    expected(call.input.options.as_ref())?;
     let path = &call.input.path;
     let absent = || Error::not_found(format!("there is no secret at {path} to patch"));
     let meta = meta::load(host, path)?.ok_or_else(absent)?;
-    let (number, version) = meta.version(0).ok_or_else(absent)?;
     let config = config::load(host)?;
     check(&config, &meta, call.input.options.as_ref())?;
+    let (number, version) = meta.version(0).ok_or_else(absent)?;
     if version.is_gone(host) {
         return Ok(gone(&meta.about(number, version))?.version(number));
     }
@@ -106,18 +107,22 @@ fn given(host: &Host, call: &mut Call<Write>) -> Result<Value> {
 
 /// Check-and-set: `options.cas` must be the current version, if given or required.
 fn check(config: &Config, meta: &Meta, options: Option<&Json>) -> Result<()> {
-    let expected = match options {
-        None | Some(Json::Null) => None,
-        Some(Json::Object(options)) => options.get("cas"),
-        Some(_) => return Err(Error::invalid("field \"options\": expected a JSON object")),
-    };
-    match expected.map(version).transpose()? {
+    match expected(options)?.map(version).transpose()? {
         Some(expected) if i128::from(meta.current) == i128::from(expected) => Ok(()),
         Some(_) => Err(Error::precondition("check-and-set parameter did not match the current version")),
         None if config.cas_required || meta.cas_required => {
             Err(Error::invalid("check-and-set parameter required for this call"))
         }
         None => Ok(()),
+    }
+}
+
+/// `options.cas` as it was given.
+fn expected(options: Option<&Json>) -> Result<Option<&Json>> {
+    match options {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::Object(options)) => Ok(options.get("cas")),
+        Some(_) => Err(Error::invalid("field \"options\": expected a JSON object")),
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Meta {
     pub(crate) versions: BTreeMap<u64, Version>,
     /// Number of the latest version; 0: none was written yet.
     pub(crate) current: u64,
-    /// Number of the oldest version kept; 0: none was pruned yet.
+    /// Number of the oldest version kept; 0: the limit was not reached yet.
     pub(crate) oldest: u64,
     pub(crate) created: Timestamp,
     pub(crate) updated: Timestamp,
@@ -94,11 +94,13 @@ impl Meta {
             0 => DEFAULT_VERSIONS,
             limit => limit,
         };
-        let oldest = (self.current + 1).saturating_sub(limit.into());
-        while let Some(entry) = self.versions.first_entry().filter(|entry| *entry.key() < oldest) {
+        if self.current.saturating_sub(self.oldest) < u64::from(limit) {
+            return Ok(());
+        }
+        self.oldest = (self.current + 1).saturating_sub(limit.into());
+        while let Some(entry) = self.versions.first_entry().filter(|entry| *entry.key() < self.oldest) {
             host.delete(&version_key(path, *entry.key()))?;
             entry.remove();
-            self.oldest = oldest;
         }
         Ok(())
     }

@@ -60,10 +60,13 @@ pub(crate) fn write(host: &Host, call: Call<Change>) -> Result<Reply> {
 }
 
 pub(crate) fn patch(host: &Host, call: Call<Change>) -> Result<Reply> {
-    let change = call.input;
+    let mut change = call.input;
     if change.is_empty() {
         return Ok(nothing());
     }
+    // As in OpenBao, whose patch leaves a zero age out; a write sets it.
+    change.delete_version_after = change.delete_version_after.filter(|after| *after != Some(0));
+    change.check()?;
     let config = config::load(host)?;
     let absent = || Error::not_found(format!("there is no secret at {} to patch", change.path));
     let meta = meta::load(host, &change.path)?.ok_or_else(absent)?;
@@ -129,6 +132,23 @@ impl Change {
             && matches!(self.delete_version_after, None | Some(None))
             && self.custom_metadata.is_none()
             && self.metadata_cas_required.is_none()
+    }
+}
+
+impl Change {
+    /// What is wrong whatever is there: refused before anything is looked up.
+    fn check(&self) -> Result<()> {
+        if let Some(Some(after)) = self.delete_version_after {
+            whole("delete_version_after", after)?;
+        }
+        match &self.custom_metadata {
+            None | Some(None) => Ok(()),
+            Some(Some(Json::Object(members))) => {
+                let kept = members.iter().filter(|(_, value)| !value.is_null());
+                kept.map(|(name, value)| text(name, value).map(drop)).collect()
+            }
+            Some(Some(_)) => Err(no_object()),
+        }
     }
 }
 
