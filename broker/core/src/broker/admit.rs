@@ -140,7 +140,11 @@ impl Broker {
             Address::Canonical(path) => {
                 // Policies tell a folder from a leaf by its slash, whatever the client sent.
                 let path = if request.operation == Operation::List { path.to_folder() } else { path.clone() };
-                let place = self.place(&path).await?;
+                // And a leaf has one spelling: with a slash it would pass by the rule for it.
+                let place = match path.is_folder() && request.operation != Operation::List {
+                    true => Err(Error::new(ErrorKind::NotFound, "unsupported path")),
+                    false => self.place(&path).await?,
+                };
                 Ok(Found { path, place, fields, secret_route: None })
             }
             Address::Secret { view, path } => {

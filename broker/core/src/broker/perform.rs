@@ -13,7 +13,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
     port::{
-        backend::{Call, Caller, Observed, PluginReply},
+        backend::{Call, Caller, Observed, PluginAnswer, PluginReply},
         storage,
     },
     request::{Answer, Operation, Reply},
@@ -164,7 +164,9 @@ fn lasting(made: &Made, now: Timestamp) -> Option<Option<Timestamp>> {
 
 fn made(reply: PluginReply, observed: Observed, reads: ReadSet, wrote: bool, unknown: &[String]) -> Result<Made> {
     let mut warnings = reply.warnings;
-    if !unknown.is_empty() {
+    // What is nothing or gone has no place for a warning.
+    let has_place = !matches!(reply.answer, PluginAnswer::Gone { .. } | PluginAnswer::Nothing);
+    if !unknown.is_empty() && has_place {
         warnings.push(format!("Endpoint ignored these unrecognized parameters: [{}]", unknown.join(" ")));
     }
     Ok(Made { answer: plugin::reveal(reply.answer)?, warnings, observed, fresh: reply.fresh, reads, wrote })

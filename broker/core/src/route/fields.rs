@@ -109,7 +109,8 @@ fn boolean(text: &str) -> Option<String> {
 fn integer(text: &str) -> Option<String> {
     let digits = match json::kind(text) {
         Kind::Number => text.trim().to_owned(),
-        Kind::String => json::string(text).ok()?.to_string(),
+        // `"1.0"` is no whole number, though 1.0 is.
+        Kind::String => return json::string(text).ok()?.parse::<i64>().ok().map(|whole| whole.to_string()),
         _ => return None,
     };
     let whole = digits.parse::<i64>().ok().or_else(|| {
@@ -228,6 +229,7 @@ mod tests {
             (Integer, "\"7\"", Some("7")),
             (Integer, "7.0", Some("7")),
             (Integer, "7.5", None),
+            (Integer, "\"7.0\"", None),
             (Integer, "\"x\"", None),
             (Duration, "90", Some("90")),
             (Duration, "\"1h30m\"", Some("5400")),
