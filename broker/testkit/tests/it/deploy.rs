@@ -74,7 +74,17 @@ fn deploy(name: &str) -> PathBuf {
 /// Status and JSON body.
 fn curl(ca: &Path, arguments: &[&str]) -> Result<(u16, Value)> {
     let output = Command::new("curl")
-        .args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "20", "--write-out", "\n%{http_code}", "--cacert"])
+        .args([
+            "--silent",
+            "--show-error",
+            "--noproxy",
+            "*",
+            "--max-time",
+            "20",
+            "--write-out",
+            "\n%{http_code}",
+            "--cacert",
+        ])
         .arg(ca)
         .args(arguments)
         .output()

@@ -1,4 +1,5 @@
-//! An answer with what must differ between two servers taken out: request ids and moments.
+//! An answer with what must differ between two servers taken out: request ids and moments. And
+//! numbers are compared as doubles: OpenBao stores them so, Warder gives them back as written.
 
 use std::fmt;
 
@@ -39,6 +40,11 @@ impl Seen {
         matches!(self.status, 200..=299)
     }
 
+    /// Whether it is this status and nothing else.
+    pub(super) fn is_bare(&self, status: u16) -> bool {
+        self.status == status && self.body == Body::Text(String::new())
+    }
+
     /// Whether an error has one of these texts, separated by `|`.
     pub(super) fn says(&self, texts: &str) -> bool {
         self.list("errors").iter().any(|error| texts.split('|').any(|text| error.contains(text)))
@@ -47,6 +53,17 @@ impl Seen {
     /// Errors told.
     pub(super) fn errors(&self) -> usize {
         self.list("errors").len()
+    }
+
+    /// The same with every error freed of OpenBao's "1 error occurred:" around it, if there is one.
+    pub(super) fn unwrapped(&self) -> Option<Self> {
+        let mut plain = self.clone();
+        let Body::Json(json) = &mut plain.body else { return None };
+        for error in json["errors"].as_array_mut()? {
+            let text = error.as_str()?.strip_prefix("1 error occurred:\n\t* ")?.strip_suffix("\n\n")?.to_owned();
+            *error = Value::from(text);
+        }
+        Some(plain)
     }
 
     fn list(&self, member: &str) -> Vec<&str> {
@@ -71,11 +88,12 @@ fn normalize(json: &mut Value) {
     moments(json);
 }
 
-/// Puts words in place of moments: that there is one, in RFC 3339 and UTC, not before the moment
+/// Numbers as doubles; and words in place of moments: that there is one, in RFC 3339 and UTC, not before the moment
 /// before it, and how long after the creation a deletion is.
 fn moments(json: &mut Value) {
     match json {
         Value::Array(items) => items.iter_mut().for_each(moments),
+        Value::Number(number) => *json = Value::from(number.as_f64()),
         Value::Object(members) => {
             let created = members.get("created_time").and_then(moment);
             for (name, value) in members.iter_mut() {
