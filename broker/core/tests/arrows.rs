@@ -63,8 +63,8 @@ fn store_and_runtime_know_core_and_not_each_other() {
     for (name, allowed) in CRATES {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("Cargo.toml");
         let text = fs::read_to_string(&manifest).unwrap();
-        let (_, rest) = text.split_once("\n[dependencies]").unwrap();
-        let dependencies = rest.split("\n[").next().unwrap();
+        let dependencies =
+            text.split_once("\n[dependencies]").map_or("", |(_, rest)| rest.split("\n[").next().unwrap());
         for line in dependencies.lines().filter(|line| line.starts_with("warder")) {
             let target = line.split([' ', '.', '=']).next().unwrap();
             assert!(allowed.contains(&target), "{} must not depend on {target}", manifest.display());
