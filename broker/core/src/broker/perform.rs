@@ -176,10 +176,14 @@ fn asks_exists(spot: &Spot, operation: Operation) -> bool {
     matches!(operation, Operation::Create | Operation::Update) && spot.route.verbs.contains(&Operation::Create)
 }
 
-/// A fault names its plugin and mount; what the caller did wrong does not need to.
+/// A fault names its plugin and mount; what the caller did wrong has no need of it.
 fn named(error: Error, spot: &Spot) -> Error {
-    match error.plugin {
-        Some(_) => error,
-        None => error.in_plugin(spot.mount.scope.plugin.as_str(), spot.mount.path.as_str()),
+    use ErrorKind::{Conflict, InvalidRequest, NotFound, PermissionDenied, PreconditionFailed};
+    match error.kind {
+        Conflict | InvalidRequest | NotFound | PermissionDenied | PreconditionFailed => {
+            Error { plugin: None, mount: None, ..error }
+        }
+        _ if error.plugin.is_some() => error,
+        _ => error.in_plugin(spot.mount.scope.plugin.as_str(), spot.mount.path.as_str()),
     }
 }

@@ -1,6 +1,9 @@
 //! Building new text out of spans: splice, merge, shape, compose.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use zeroize::Zeroizing;
 
@@ -46,8 +49,8 @@ fn splice_into(out: &mut Vec<u8>, text: &str, splices: &[(&[String], &str)]) -> 
         _ => match kind(text) {
             Kind::Object => {
                 let parts = members(text)?;
-                let names: Vec<&str> = parts.iter().map(|(name, _)| &**name).collect();
-                all_named(splices, |token| names.contains(&token))?;
+                let names: HashSet<&str> = parts.iter().map(|(name, _)| &**name).collect();
+                all_named(splices, |token| names.contains(token))?;
                 joined(out, b"{", b"}", parts.iter(), |out, (name, raw)| {
                     write_string(out, name);
                     out.push(b':');
@@ -101,14 +104,15 @@ fn merge_into(out: &mut Vec<u8>, target: Option<&str>, patch: &str) -> Result<()
         Some(text) if kind(text) == Kind::Object => members(text)?,
         _ => Vec::new(),
     };
-    let kept = old.iter().filter_map(|(name, raw)| match changes.iter().find(|(changed, _)| changed == name) {
-        None => Some((name, Some(*raw), None)),
-        Some((_, change)) if kind(change) == Kind::Null => None,
-        Some((_, change)) => Some((name, Some(*raw), Some(*change))),
+    let change_of: HashMap<&str, &str> = changes.iter().map(|(name, text)| (&**name, *text)).collect();
+    let had: HashSet<&str> = old.iter().map(|(name, _)| &**name).collect();
+    let kept = old.iter().filter_map(|(name, raw)| match change_of.get(&**name) {
+        Some(change) if kind(change) == Kind::Null => None,
+        change => Some((name, Some(*raw), change.copied())),
     });
     let added = changes
         .iter()
-        .filter(|(name, change)| kind(change) != Kind::Null && old.iter().all(|(had, _)| had != name))
+        .filter(|(name, change)| kind(change) != Kind::Null && !had.contains(&**name))
         .map(|(name, change)| (name, None, Some(*change)));
     joined(out, b"{", b"}", kept.chain(added), |out, (name, raw, change)| {
         write_string(out, name);
@@ -235,6 +239,16 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// 50,000 members: quadratic work would take minutes.
+    #[test]
+    fn merging_wide_objects_is_linear() {
+        let wide = |value: u32| {
+            let members: Vec<String> = (0..50_000).map(|i| format!("\"k{i}\":{value}")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert_eq!(merged(&wide(1), &wide(2)), wide(2));
+    }
 
     fn merged(target: &str, patch: &str) -> String {
         String::from_utf8(merge_patch(target, patch).unwrap().expose().to_vec()).unwrap()
