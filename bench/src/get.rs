@@ -1,10 +1,10 @@
 //! `get`: a cached read through the real binary (token, policy, file audit) against a bare axum
 //! answer of the same bytes, in alternating rounds of one run.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use serde_json::json;
-use warder_testkit::{Http, Process, Result, temp_dir};
+use warder_testkit::{Http, Process, Result, Warder, temp_dir};
 
 use crate::{
     bare,
@@ -28,16 +28,13 @@ struct Side<'a> {
 /// Measures and prints.
 pub(crate) async fn run() -> Result {
     let directory = temp_dir()?;
-    let warder = crate::warder(&directory.path().join("data"))?;
-    let root = warder.http();
-    let token = reader(&root)?;
-    root.put(TARGET).json(&json!({"username": "admin", "password": "secure123"})).send()?.expect_status(201)?;
-    let body = warder.stranger().with_token(&token).get(TARGET).send()?.expect_status(200)?.body;
+    let (written, written_request, body) = prepare(&directory.path().join("written"), false)?;
+    let (synced, synced_request, _) = prepare(&directory.path().join("synced"), true)?;
     let (process, address) = bare::start(&bare::answer_file(directory.path(), &body)?)?;
-    let request = request("GET", TARGET, &token, "");
     let mut sides = [
-        Side { name: "bare axum", process: &process, address, request: request.clone(), rounds: Vec::new() },
-        Side { name: "warder", process: warder.process(), address: warder.address(), request, rounds: Vec::new() },
+        Side { name: "bare axum", process: &process, address, request: written_request.clone(), rounds: Vec::new() },
+        Side::of("warder, audit file written", &written, written_request),
+        Side::of("warder, audit file synced (the default)", &synced, synced_request),
     ];
     for side in &sides {
         side.load(Duration::from_secs(1), None).run().await?;
@@ -50,32 +47,42 @@ pub(crate) async fn run() -> Result {
             side.rounds.push((figures, used));
         }
     }
-    let [bare, warder] = &sides;
-    let half = warder.load(ROUND, Some(warder.median().per_second / 2.0)).run().await?;
-    report(&body, bare, warder, half);
+    let [_, written, _] = &sides;
+    let half = written.load(ROUND, Some(written.median().per_second / 2.0)).run().await?;
+    report(&body, &sides, half);
     Ok(())
 }
 
-fn report(body: &[u8], bare: &Side<'_>, warder: &Side<'_>, half: Figures) {
+/// A server with one secret and a token that may read it: the request for it and its answer.
+fn prepare(directory: &Path, sync: bool) -> Result<(Warder, Arc<[u8]>, Vec<u8>)> {
+    let (warder, root) = crate::served(directory, sync)?;
+    root.put(TARGET).json(&json!({"username": "admin", "password": "secure123"})).send()?.expect_status(201)?;
+    let token = reader(&root)?;
+    let body = warder.stranger().with_token(&token).get(TARGET).send()?.expect_status(200)?.body;
+    Ok((warder, request("GET", TARGET, &token, ""), body))
+}
+
+fn report(body: &[u8], sides: &[Side<'_>; 3], half: Figures) {
     println!(
-        "Cached GET of {} bytes, {CONNECTIONS} connections, median of {ROUNDS} rounds of {} s\n",
+        "Cached GET of {} bytes, {CONNECTIONS} connections, median of {ROUNDS} alternating rounds of {} s\n",
         body.len(),
         ROUND.as_secs()
     );
-    println!("| | requests/s | p50 | p99 | server CPU a request |\n|---|---|---|---|---|");
-    for side in [bare, warder] {
+    println!("| | requests/s | of bare | p50 | p99 | server CPU a request |\n|---|---|---|---|---|---|");
+    let bare = sides[0].median().per_second;
+    for side in sides {
         let figures = side.median();
         println!(
-            "| {} | {:.0} | {:.2?} | {:.2?} | {:.1} us |",
+            "| {} | {:.0} | {:.2} | {:.2?} | {:.2?} | {:.1} us |",
             side.name,
             figures.per_second,
+            figures.per_second / bare,
             figures.p50,
             figures.p99,
             side.cpu_micros()
         );
     }
-    println!("| warder at half that rate | {:.0} | {:.2?} | {:.2?} | |", half.per_second, half.p50, half.p99);
-    println!("\nwarder / bare: {:.2}", warder.median().per_second / bare.median().per_second);
+    println!("| written, at half its rate | {:.0} | | {:.2?} | {:.2?} | |", half.per_second, half.p50, half.p99);
 }
 
 /// A token that may read and nothing else.
@@ -86,7 +93,11 @@ fn reader(root: &Http) -> Result<String> {
     Ok(made.json()?["token"].as_str().unwrap_or_default().to_owned())
 }
 
-impl Side<'_> {
+impl<'a> Side<'a> {
+    fn of(name: &'static str, warder: &'a Warder, request: Arc<[u8]>) -> Self {
+        Self { name, process: warder.process(), address: warder.address(), request, rounds: Vec::new() }
+    }
+
     fn load(&self, lasting: Duration, pace: Option<f64>) -> Load {
         Load { address: self.address, requests: vec![self.request.clone(); CONNECTIONS], lasting, pace }
     }

@@ -15,7 +15,7 @@ mod put;
 
 use std::path::Path;
 
-use warder_testkit::{Result, Warder};
+use warder_testkit::{Http, Result, Warder};
 
 const USAGE: &str = "usage: warder-bench get|put|instance|start|rss|all";
 
@@ -54,4 +54,21 @@ fn warder(data: &Path) -> Result<Warder> {
     let warder = Warder::dev().data_dir(data).start()?;
     let sinks = warder.http().get("/api/v1/audit").send()?.expect_status(200)?.text();
     if sinks.contains("\"file\"") { Ok(warder) } else { Err(format!("no file sink is in use: {sinks}").into()) }
+}
+
+/// `warder serve` on redb with an audit file that is synced or only written, and its root token.
+fn served(directory: &Path, sync: bool) -> Result<(Warder, Http)> {
+    std::fs::create_dir_all(directory)?;
+    let at = directory.display();
+    let file = directory.join("warder.toml");
+    let config = format!(
+        "[listener]\naddress = \"127.0.0.1:0\"\ntls_disable = true\n[storage]\ntype = \"redb\"\npath = \"{at}/warder.redb\"\n\
+         [seal]\ntype = \"dev\"\n[audit.file]\ntype = \"file\"\npath = \"{at}/audit.log\"\nsync = {sync}\n"
+    );
+    std::fs::write(&file, config)?;
+    let warder = Warder::serve(&file).start()?;
+    let init = serde_json::json!({"shares": 1, "threshold": 1});
+    let made = warder.stranger().post("/api/v1/sys/init").json(&init).send()?.expect_status(200)?.json()?;
+    let root = warder.stranger().with_token(made["root_token"].as_str().unwrap_or_default());
+    Ok((warder, root))
 }
