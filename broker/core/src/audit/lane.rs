@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{SyncSender, TrySendError},
     },
+    thread::Thread,
     time::{Duration, Instant},
 };
 
@@ -109,6 +110,8 @@ pub(super) struct Lane {
     /// When a failed sink may be offered the next record; 0 while it is healthy.
     probe_at: AtomicU64,
     reopen: AtomicBool,
+    /// The worker sleeps, or is about to: orders from now on must be followed by a nudge.
+    asleep: AtomicBool,
 }
 
 impl Lane {
@@ -123,6 +126,7 @@ impl Lane {
             busy_since: AtomicU64::new(0),
             probe_at: AtomicU64::new(0),
             reopen: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
         }
     }
 
@@ -184,6 +188,23 @@ impl Lane {
             TrySendError::Disconnected(_) => "its worker has ended".to_owned(),
         });
         false
+    }
+
+    /// The worker: found nothing to do.
+    pub(super) fn sleepy(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+    }
+
+    /// The worker: said so before, and nobody nudged since.
+    pub(super) fn may_sleep(&self) -> bool {
+        self.asleep.load(Ordering::SeqCst)
+    }
+
+    /// Callers, after they gave orders: wakes the worker if it sleeps.
+    pub(super) fn nudge(&self, worker: &Thread) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            worker.unpark();
+        }
     }
 
     pub(super) fn dequeued(&self) {

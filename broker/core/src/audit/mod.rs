@@ -52,6 +52,7 @@ mod worker;
 
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::Thread,
     time::{Duration, Instant},
 };
 
@@ -81,6 +82,7 @@ pub struct Audit {
 
 struct Running {
     orders: mpsc::SyncSender<worker::Order>,
+    thread: Thread,
     ended: Mutex<mpsc::Receiver<()>>,
 }
 
@@ -96,9 +98,10 @@ impl Audit {
         for (config, sink) in sinks {
             let (orders, received) = mpsc::sync_channel(config.queue);
             let lane = Arc::new(Lane::new(config));
-            let ended = Worker::spawn(Arc::clone(&lane), sink, received, audit.started).map_err(Error::internal)?;
+            let (thread, ended) =
+                Worker::spawn(Arc::clone(&lane), sink, received, audit.started).map_err(Error::internal)?;
             audit.lanes.push(lane);
-            audit.workers.push(Running { orders, ended: Mutex::new(ended) });
+            audit.workers.push(Running { orders, thread, ended: Mutex::new(ended) });
         }
         Ok(Arc::new(audit))
     }
@@ -133,6 +136,11 @@ impl Audit {
             return Err(unavailable());
         };
         drop(pending);
+        let waking = Waking(self);
+        // Whoever else is ready runs first and gives its record too: one waking serves them all,
+        // and a worker that sleeps and wakes for each record would cost more than the record.
+        tokio::task::yield_now().await;
+        drop(waking);
         match tokio::time::timeout(patience, confirmed).await {
             Ok(Ok(true)) => Ok(()),
             _ => Err(unavailable()),
@@ -152,6 +160,7 @@ impl Audit {
             lane.ask_reopen();
             // A full queue wakes the worker as well.
             let _ = worker.orders.try_send(worker::Order::Wake);
+            lane.nudge(&worker.thread);
         }
     }
 
@@ -174,10 +183,26 @@ impl Audit {
     }
 }
 
+/// Wakes the workers when it is dropped, and so even when the caller hangs up in between.
+struct Waking<'a>(&'a Audit);
+
+impl Drop for Waking<'_> {
+    fn drop(&mut self) {
+        for (lane, worker) in self.0.lanes.iter().zip(&self.0.workers) {
+            lane.nudge(&worker.thread);
+        }
+    }
+}
+
 /// Lets every worker write what is queued, each for at most its deadline.
 impl Drop for Audit {
     fn drop(&mut self) {
-        let ended: Vec<_> = self.workers.drain(..).map(|worker| worker.ended).collect();
+        // Without its sender a worker ends, once it is awake to see that.
+        let (threads, ended): (Vec<_>, Vec<_>) =
+            self.workers.drain(..).map(|worker| (worker.thread, worker.ended)).unzip();
+        for (lane, thread) in self.lanes.iter().zip(&threads) {
+            lane.nudge(thread);
+        }
         for (lane, ended) in self.lanes.iter().zip(ended) {
             // Disconnected: it ended. Timed out: it hangs, and is left behind.
             let _ = ended.into_inner().unwrap_or_else(PoisonError::into_inner).recv_timeout(lane.deadline());

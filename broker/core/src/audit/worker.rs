@@ -7,9 +7,9 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
     },
-    thread,
+    thread::{self, Thread},
     time::Instant,
 };
 
@@ -59,7 +59,7 @@ impl Worker {
         sink: Box<dyn Sink>,
         orders: Receiver<Order>,
         started: Instant,
-    ) -> io::Result<Receiver<()>> {
+    ) -> io::Result<(Thread, Receiver<()>)> {
         let (alive, ended) = sync_channel(1);
         let name = format!("audit-{}", lane.name());
         let worker = Self {
@@ -74,18 +74,32 @@ impl Worker {
             buffer: Vec::new(),
             _alive: alive,
         };
-        thread::Builder::new().name(name).spawn(move || worker.run())?;
-        Ok(ended)
+        let thread = thread::Builder::new().name(name).spawn(move || worker.run())?;
+        Ok((thread.thread().clone(), ended))
     }
 
     fn run(mut self) {
         self.resume();
-        while let Ok(order) = self.orders.recv() {
+        while let Some(order) = self.wait() {
             self.reopen_if_asked();
             if let Order::Write(first) = order {
                 self.write_group(first);
                 // The group may have swallowed the wake that belongs to the request to reopen.
                 self.reopen_if_asked();
+            }
+        }
+    }
+
+    /// The next order; none once nobody can give any. Sleeps until [`Lane::nudge`], which callers
+    /// put off for a moment so that one waking serves many of them.
+    fn wait(&self) -> Option<Order> {
+        loop {
+            match self.orders.try_recv() {
+                Ok(order) => return Some(order),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) if self.lane.may_sleep() => thread::park(),
+                // Said first, looked again after: an order between the two is not slept through.
+                Err(TryRecvError::Empty) => self.lane.sleepy(),
             }
         }
     }
