@@ -149,3 +149,57 @@ fn parse(record: &[u8; TERM_RECORD]) -> Option<Term> {
 fn aad(seal: &[u8]) -> Vec<u8> {
     [KEYRING_KEY.as_bytes(), &[0], seal].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keyring(used: u64, stored: u64) -> Keyring {
+        let mut keyring = Keyring::generate(RootKey::default(), b"seal".to_vec()).unwrap();
+        let key = keyring.terms[0].key.clone();
+        keyring.terms[0] = Term::new(1, key, used, stored).unwrap();
+        keyring
+    }
+
+    #[test]
+    fn a_worn_term_is_followed_by_a_new_one_and_still_read() {
+        let worn = keyring(WORN, WORN);
+        let record = worn.encrypt("k", b"old").unwrap();
+        assert!(worn.is_due() && !worn.is_due(), "one caller is asked");
+        let next = worn.successor().unwrap();
+        assert_eq!((next.status().term, next.status().used, next.status().terms), (2, 0, 2));
+        assert!(next.decrypt("k", record).unwrap().ct_eq(b"old"));
+        assert_eq!(keyring(WORN - 1, WORN - 1).successor().unwrap().status().term, 1);
+    }
+
+    #[test]
+    fn a_count_that_cannot_be_stored_stops_encryption_at_the_margin() {
+        let keyring = keyring(MARGIN / 2 - 1, 0);
+        assert!(!keyring.is_due());
+        for _ in MARGIN / 2 - 1..MARGIN {
+            keyring.encrypt("k", b"v").unwrap();
+        }
+        assert!(keyring.is_due());
+        assert_eq!(keyring.encrypt("k", b"v").unwrap_err().kind, warder_core::error::ErrorKind::Unavailable);
+        assert!(keyring.successor().unwrap().encrypt("k", b"v").is_ok());
+    }
+
+    #[test]
+    fn a_stored_keyring_opens_with_its_root_key_and_its_seal_only() {
+        let keyring = keyring(9, 9).with_new_term().unwrap();
+        let record = keyring.seal_up().unwrap();
+        let open =
+            |root: u8, seal: &[u8], record: &[u8]| Keyring::open(RootKey::from([root; 32]), seal.to_vec(), record);
+        let opened = open(0, b"seal", &record).unwrap();
+        assert_eq!((opened.status().term, opened.status().terms), (2, 2));
+        assert!(open(1, b"seal", &record).is_err() && open(0, b"laes", &record).is_err());
+        for at in 0..record.len() {
+            let mut changed = record.clone();
+            changed[at] ^= 0x80;
+            assert!(open(0, b"seal", &changed).is_err() && open(0, b"seal", &record[..at]).is_err(), "byte {at}");
+        }
+        // What was encrypted since it was stored is unknown, so it encrypts nothing yet.
+        assert!(opened.encrypt("k", b"v").is_err() && opened.is_due());
+        assert!(opened.successor().unwrap().encrypt("k", b"v").is_ok());
+    }
+}

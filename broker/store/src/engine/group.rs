@@ -133,7 +133,9 @@ impl Drop for Grouped {
     /// What was handed over is written, then the thread ends.
     fn drop(&mut self) {
         self.jobs = None;
+        // An observer may hold the last reference: a thread cannot wait for itself.
         if let Some(committer) = self.committer.take()
+            && committer.thread().id() != thread::current().id()
             && committer.join().is_err()
         {
             tracing::error!(engine.kind = self.kind, "the committer had panicked");
