@@ -6,6 +6,7 @@ use super::{Ask, Served, Sys, not_found, required};
 use crate::{
     authn::Which,
     authz::{Question, privileged},
+    clock::Timestamp,
     error::{Error, Result},
     path::Path,
     request::{Fields, Operation},
@@ -42,7 +43,8 @@ pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
             Served::json(&serde_json::json!({
                 "name": record.name,
                 "policy": record.text,
-                "updated_at": record.updated_at.rfc3339(),
+                // Built in: nobody has written it yet.
+                "updated_at": (record.updated_at != Timestamp::default()).then(|| record.updated_at.rfc3339()),
             }))
         }
         Operation::Delete => sys.policies.delete(name).await.map(|()| Served::nothing()),

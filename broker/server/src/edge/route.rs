@@ -58,7 +58,8 @@ static ROUTES: &[Route] = routes! {
     open  "HEAD"   "/livez" health::live, "The same without a body";
     open  "GET"    "/metrics" health::metrics, "Prometheus text";
 
-    token "GET"    "/api/v1/secrets/" rest::secrets::list_root, "Names at the top";
+    token "GET"    "/api/v1/secrets" rest::secrets::list_root, "Names at the top (?list=true)";
+    token "GET"    "/api/v1/secrets/" rest::secrets::list_root, "Names at the top (?list=true)";
     token "GET"    "/api/v1/secrets/{path...}/versions" rest::secrets::versions, "Versions, no values";
     token "POST"   "/api/v1/secrets/{path...}/undelete" rest::secrets::undelete, "Restore soft-deleted versions";
     token "GET"    "/api/v1/secrets/{path...}" rest::secrets::read, "Read a secret, or list a folder (?list=true)";
@@ -84,7 +85,7 @@ static ROUTES: &[Route] = routes! {
 
     token "GET"    "/api/v1/mounts" rest::sys::mounts, "All mounts";
     token "GET"    "/api/v1/mounts/{path...}" rest::sys::mount, "One mount";
-    token "PUT"    "/api/v1/mounts/{path...}" rest::sys::enable, "Bind a plugin to a path";
+    token "PUT"    "/api/v1/mounts/{path...}" rest::sys::enable, "Bind a plugin to a path: 204, as for every write without news";
     token "DELETE" "/api/v1/mounts/{path...}" rest::sys::disable, "Remove a mount and all it holds";
     token "GET"    "/api/v1/plugins" rest::sys::plugins, "Plugins that can be mounted";
     token "GET"    "/api/v1/audit" rest::sys::audit, "Audit sinks and how they do";
@@ -122,7 +123,10 @@ pub(crate) fn find(method: &str, path: &str) -> Result<(&'static Route, String),
     };
     let pattern = ROUTES[at].pattern;
     let mut same = ROUTES.iter().filter(|route| route.pattern == pattern);
-    match same.clone().find(|route| route.method == method) {
+    let of = |method| same.clone().find(|route| route.method == method);
+    // HEAD is GET whose body stays here (RFC 9110, section 9.3.2); Vault's own door has none.
+    let implied = (method == "HEAD" && !pattern.starts_with("/v1/")).then(|| of("GET")).flatten();
+    match of(method).or(implied) {
         Some(route) => Ok((route, capture.to_owned())),
         None => {
             let first = same.next().map_or("", |route| route.method).to_owned();
@@ -178,6 +182,9 @@ mod tests {
     fn paths_find_their_route() {
         for (method, path, pattern, capture) in [
             ("GET", "/health", "/health", ""),
+            ("GET", "/api/v1/secrets", "/api/v1/secrets", ""),
+            ("HEAD", "/api/v1/secrets/a", "/api/v1/secrets/{path...}", "a"),
+            ("HEAD", "/api/v1/mounts", "/api/v1/mounts", ""),
             ("GET", "/api/v1/secrets/", "/api/v1/secrets/", ""),
             ("GET", "/api/v1/secrets/a", "/api/v1/secrets/{path...}", "a"),
             ("GET", "/api/v1/secrets/a/b/", "/api/v1/secrets/{path...}", "a/b/"),
@@ -199,7 +206,11 @@ mod tests {
         for (method, path, code) in [
             ("GET", "/", 404),
             ("GET", "/api/v1", 404),
-            ("GET", "/api/v1/secrets", 404),
+            ("PUT", "/api/v1/secrets", 405),
+            ("POST", "/api/v1/secrets:batch", 404),
+            ("GET", "/api/v1/watch", 404),
+            ("POST", "/api/v1/secrets/a/rotate", 405),
+            ("HEAD", "/v1/secret/data/a", 405),
             ("GET", "/api/v2/secrets/a", 404),
             ("GET", "/api/v1/policies/a/b", 404),
             ("POST", "/health", 405),

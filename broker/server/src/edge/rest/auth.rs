@@ -11,13 +11,8 @@ use warder_core::{
 };
 
 use super::{
-    super::{
-        Edge, Inbound, parse_path,
-        problem::Refusal,
-        reply::{self, Reply},
-        route::Outcome,
-    },
-    canonical, collection, names, only, page, stamp, text_member, whole,
+    super::{Edge, Inbound, parse_path, problem::Refusal, reply, route::Outcome},
+    canonical, collection, names, only, page, text_member, token, told, whole,
 };
 
 const LOGIN_FAILED: &str = "login failed: unknown method, unknown role or bad proof";
@@ -37,7 +32,7 @@ pub(crate) async fn login(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     let asked = edge.ask_as(&inbound, None, Operation::Update, Address::Canonical(path), fields).await;
     let answered = asked.map_err(|refusal| uniform(&edge, refusal))?;
     match &answered.auth {
-        Some(auth) => Ok(stamp(issued(StatusCode::OK, auth, true)?, &answered)),
+        Some(auth) => Ok(told(StatusCode::OK, issued(auth, true)?, &answered)),
         None => Err(failed(&edge)),
     }
 }
@@ -66,7 +61,7 @@ fn failed(edge: &Edge) -> Refusal {
 pub(crate) async fn show_self(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
     inbound.query.only(&[])?;
     let answered = canonical(&edge, &inbound, Operation::Read, "auth/token/lookup-self", Fields::default()).await?;
-    without_token(answered)
+    shown(&answered)
 }
 
 /// Renews the caller's token.
@@ -99,7 +94,7 @@ pub(crate) async fn create(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     let path = if orphan { "auth/token/create-orphan" } else { "auth/token/create" };
     let answered = canonical(&edge, &inbound, Operation::Update, path, fields).await?;
     let auth = answered.auth.as_ref().ok_or_else(|| Error::internal("a token was created without a token"))?;
-    Ok(stamp(issued(StatusCode::CREATED, auth, true)?, &answered))
+    Ok(told(StatusCode::CREATED, issued(auth, true)?, &answered))
 }
 
 /// Accessors of all tokens.
@@ -109,7 +104,7 @@ pub(crate) async fn list(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
     let limit = page(&inbound, &mut fields)?;
     let answered = canonical(&edge, &inbound, Operation::List, "auth/token/accessors/", fields).await?;
     match &answered.answer {
-        Answer::Names { keys } => Ok(stamp(names(keys, limit), &answered)),
+        Answer::Names { keys } => Ok(told(StatusCode::OK, names(keys, limit), &answered)),
         _ => whole(&answered),
     }
 }
@@ -118,7 +113,7 @@ pub(crate) async fn list(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
 pub(crate) async fn show(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
     inbound.query.only(&[])?;
     let answered = by_accessor(&edge, &inbound, "auth/token/lookup-accessor", Fields::default()).await?;
-    without_token(answered)
+    shown(&answered)
 }
 
 /// Renews a token by its accessor.
@@ -136,7 +131,16 @@ pub(crate) async fn revoke(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
 
 async fn by_accessor(edge: &Edge, inbound: &Inbound, path: &str, mut fields: Fields) -> Result<Answered, Refusal> {
     fields.set_string("accessor", &inbound.capture);
-    canonical(edge, inbound, Operation::Update, path, fields).await
+    canonical(edge, inbound, Operation::Update, path, fields).await.map_err(absent_when_unknown)
+}
+
+/// Here the accessor is the name of the resource; `/v1` calls an unknown one bad input.
+fn absent_when_unknown(refusal: Refusal) -> Refusal {
+    let error = refusal.error();
+    if error.kind == ErrorKind::InvalidRequest && error.field.as_deref() == Some("accessor") {
+        return Error::new(ErrorKind::NotFound, "no token has this accessor").at("accessor").into();
+    }
+    refusal
 }
 
 async fn known_fields(edge: &Edge, inbound: &mut Inbound, known: &[&str]) -> Result<Fields, Refusal> {
@@ -148,22 +152,20 @@ async fn known_fields(edge: &Edge, inbound: &mut Inbound, known: &[&str]) -> Res
 
 fn renewed(answered: Answered) -> Outcome {
     match &answered.auth {
-        Some(auth) => Ok(stamp(issued(StatusCode::OK, auth, false)?, &answered)),
+        Some(auth) => Ok(told(StatusCode::OK, issued(auth, false)?, &answered)),
         None => whole(&answered),
     }
 }
 
-/// A lookup's document holds the token itself as `id` when a caller asks for its own: it has it.
-fn without_token(answered: Answered) -> Outcome {
-    let Answer::Document(document) = &answered.answer else { return whole(&answered) };
-    let text = document.expose_str().ok_or_else(|| Error::internal("an answer is not UTF-8"))?;
-    let members = json::members(text).map_err(Error::internal)?;
-    let rest = members.iter().map(|(name, text)| (&**name, *text)).filter(|(name, _)| *name != "id");
-    Ok(stamp(reply::json(StatusCode::OK, json::compose(rest)), &answered))
+fn shown(answered: &Answered) -> Outcome {
+    match &answered.answer {
+        Answer::Document(document) => Ok(told(StatusCode::OK, token::native(document)?, answered)),
+        _ => whole(answered),
+    }
 }
 
 /// `{"token","accessor","policies","ttl_seconds","renewable","entity_id","metadata"}`.
-fn issued(status: StatusCode, auth: &Auth, with_token: bool) -> Result<Reply, Refusal> {
+fn issued(auth: &Auth, with_token: bool) -> Result<Secret, Refusal> {
     let metadata = serde_json::to_vec(&auth.metadata).map_err(Error::internal)?;
     let parts: Vec<(&str, Secret)> = vec![
         ("token", Secret::new(reply::quoted(auth.token.expose_str().unwrap_or_default()))),
@@ -175,6 +177,5 @@ fn issued(status: StatusCode, auth: &Auth, with_token: bool) -> Result<Reply, Re
         ("metadata", metadata.into()),
     ];
     let shown = parts.iter().filter(|(name, _)| with_token || *name != "token");
-    let body = json::compose(shown.map(|(name, text)| (*name, text.expose_str().unwrap_or("null"))));
-    Ok(reply::json(status, body))
+    Ok(json::compose(shown.map(|(name, text)| (*name, text.expose_str().unwrap_or("null")))))
 }

@@ -6,6 +6,7 @@ pub(super) mod policies;
 pub(super) mod secrets;
 mod shape;
 pub(super) mod sys;
+pub(super) mod token;
 
 use http::StatusCode;
 use warder_core::{
@@ -42,13 +43,31 @@ fn stamp(mut response: Reply, answered: &Answered) -> Reply {
     response
 }
 
+/// A JSON answer, with its `warnings` when there are some.
+fn told(status: StatusCode, body: Secret, answered: &Answered) -> Reply {
+    stamp(reply::json(status, warned(body, &answered.warnings)), answered)
+}
+
+/// A JSON object with `warnings` as its last member, when there are some.
+fn warned(body: Secret, warnings: &[String]) -> Secret {
+    let members = body.expose_str().filter(|_| !warnings.is_empty()).and_then(|text| json::members(text).ok());
+    let Some(members) = members else { return body };
+    let list = reply::quoted_list(warnings.iter().map(String::as_str));
+    let list = [("warnings", std::str::from_utf8(&list).unwrap_or("[]"))];
+    let kept = members.iter().map(|(name, text)| (&**name, *text)).filter(|(name, _)| *name != "warnings");
+    json::compose(kept.chain(list))
+}
+
 /// The whole document as it is, or 204 when there is nothing to say.
 fn whole(answered: &Answered) -> Result<Reply, Refusal> {
     let response = match &answered.answer {
-        Answer::Document(document) => reply::json(StatusCode::OK, document.clone()),
-        Answer::Names { keys } => names(keys, None),
+        Answer::Document(document) => return Ok(told(StatusCode::OK, document.clone(), answered)),
+        Answer::Names { keys } => return Ok(told(StatusCode::OK, names(keys, None), answered)),
         Answer::Gone(_) => return Err(absent()),
         Answer::Nothing if matches!(answered.operation, Operation::Read | Operation::List) => return Err(absent()),
+        Answer::Nothing if !answered.warnings.is_empty() => {
+            return Ok(told(StatusCode::OK, Secret::from("{}"), answered));
+        }
         Answer::Nothing => reply::empty(StatusCode::NO_CONTENT),
         Answer::Raw { status, content_type, body } => reply::raw(*status, content_type, body.clone())?,
     };
@@ -56,7 +75,7 @@ fn whole(answered: &Answered) -> Result<Reply, Refusal> {
 }
 
 /// `{"keys":[..],"next":..}`: `next` continues a page that was full.
-fn names(keys: &[String], limit: Option<u64>) -> Reply {
+fn names(keys: &[String], limit: Option<u64>) -> Secret {
     let full = limit.is_some_and(|limit| keys.len() as u64 >= limit);
     let next = keys.last().filter(|_| full).map_or_else(|| b"null".to_vec(), |last| reply::quoted(last));
     let mut text = br#"{"keys":"#.to_vec();
@@ -64,7 +83,7 @@ fn names(keys: &[String], limit: Option<u64>) -> Reply {
     text.extend_from_slice(br#","next":"#);
     text.extend_from_slice(&next);
     text.push(b'}');
-    reply::json(StatusCode::OK, Secret::new(text))
+    Secret::new(text)
 }
 
 fn absent() -> Refusal {
@@ -106,4 +125,21 @@ fn text_member(fields: &Fields, name: &'static str) -> Result<Option<Secret>, Re
     let text = json::string(raw.expose_str().unwrap_or_default())
         .map_err(|_| Error::invalid(name, "expected a JSON string"))?;
     Ok(Some(Secret::from(text.as_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_a_member_only_when_there_are_some() {
+        let words = ["careful".to_owned()];
+        for (body, warnings, expected) in [
+            (r#"{"a":1}"#, &[][..], r#"{"a":1}"#),
+            (r#"{"a":1}"#, &words, r#"{"a":1,"warnings":["careful"]}"#),
+            ("{}", &words, r#"{"warnings":["careful"]}"#),
+        ] {
+            assert_eq!(warned(Secret::from(body), warnings).expose_str(), Some(expected));
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use warder_core::{
     error::{Error, ErrorKind},
     request::{Answer, Fields, Operation},
@@ -9,7 +10,7 @@ use warder_core::{
 
 use super::{
     super::{Edge, Inbound, problem::Refusal, route::Outcome},
-    canonical, collection, names, only, page, stamp, whole,
+    canonical, collection, names, only, page, told, whole,
 };
 
 const POLICIES: &str = "sys/policies/acl/";
@@ -21,7 +22,7 @@ pub(crate) async fn list(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
     let limit = page(&inbound, &mut fields)?;
     let answered = canonical(&edge, &inbound, Operation::List, POLICIES, fields).await?;
     match &answered.answer {
-        Answer::Names { keys } => Ok(stamp(names(keys, limit), &answered)),
+        Answer::Names { keys } => Ok(told(StatusCode::OK, names(keys, limit), &answered)),
         _ => whole(&answered),
     }
 }

@@ -13,7 +13,7 @@ use warder_core::{
 
 use super::{
     super::{Edge, Inbound, parse_path, problem::Refusal, reply, route::Outcome},
-    absent, names, only, page, shape, stamp,
+    absent, names, only, page, shape, stamp, told,
 };
 
 /// The mount that the native API's own root shows.
@@ -21,25 +21,25 @@ const ROOT: &str = "secret/";
 /// Most versions named in one request.
 const MAX_VERSIONS: usize = 100;
 
-/// Names at the top of the default mount.
+/// Names at the top of the default mount; none at all is an answer there.
 pub(crate) async fn list_root(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
     if !inbound.query.flag("list")? {
         return Err(folder_is_no_secret());
     }
-    listing(&edge, inbound, parse_path(ROOT)?).await
+    listing(&edge, inbound, parse_path(ROOT)?, true).await
 }
 
 /// Reads the value, or lists a folder.
 pub(crate) async fn read(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
     let path = parse_path(&inbound.capture)?;
     if inbound.query.flag("list")? {
-        return listing(&edge, inbound, path.to_folder()).await;
+        return listing(&edge, inbound, path.to_folder(), false).await;
     }
     let path = secret_path(path)?;
     inbound.query.only(&["version", "refresh", "field", "list"])?;
     let mut fields = Fields::default();
     if let Some(version) = inbound.query.number("version", u64::from(u32::MAX))? {
-        fields.set("version", version.to_string());
+        fields.set_string("version", &version.to_string());
     }
     let field = inbound.query.one("field")?.filter(|name| !name.is_empty());
     if field.is_none() && inbound.query.one("field")?.is_some() {
@@ -105,7 +105,7 @@ pub(crate) async fn undelete(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     let answered = ask(&edge, &inbound, Operation::Update, SecretView::Undelete, &path, fields).await?;
     let path = shape::reply_text(path.as_str())?;
     let text = json::compose([("path", path.as_str()), ("versions", versions.as_str())]);
-    Ok(stamp(reply::json(StatusCode::OK, text), &answered))
+    Ok(told(StatusCode::OK, text, &answered))
 }
 
 /// What is known of each version; no values.
@@ -113,16 +113,18 @@ pub(crate) async fn versions(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
     inbound.query.only(&["refresh"])?;
     let path = secret_path(parse_path(&inbound.capture)?)?;
     let answered = ask(&edge, &inbound, Operation::Read, SecretView::Versions, &path, Fields::default()).await?;
-    Ok(stamp(shape::about(path.as_str(), document(&answered)?)?, &answered))
+    Ok(told(StatusCode::OK, shape::about(path.as_str(), document(&answered)?)?, &answered))
 }
 
-async fn listing(edge: &Edge, inbound: Inbound, folder: Path) -> Outcome {
+async fn listing(edge: &Edge, inbound: Inbound, folder: Path, may_be_empty: bool) -> Outcome {
     inbound.query.only(&["list", "after", "limit", "refresh"])?;
     let mut fields = Fields::default();
     let limit = page(&inbound, &mut fields)?;
     let answered = ask(edge, &inbound, Operation::List, SecretView::Listing, &folder, fields).await?;
     match &answered.answer {
-        Answer::Names { keys } if !keys.is_empty() => Ok(stamp(names(keys, limit), &answered)),
+        Answer::Names { keys } if !keys.is_empty() => Ok(told(StatusCode::OK, names(keys, limit), &answered)),
+        // A page after the last name is empty, too: that is how a walk through pages ends.
+        Answer::Names { .. } | Answer::Nothing if may_be_empty => Ok(told(StatusCode::OK, names(&[], None), &answered)),
         _ => Err(absent()),
     }
 }
@@ -136,8 +138,8 @@ async fn write(edge: &Edge, inbound: Inbound, operation: Operation, mut fields: 
     let status = if answered.operation == Operation::Create { StatusCode::CREATED } else { StatusCode::OK };
     let response = match &answered.answer {
         Answer::Nothing if operation == Operation::Patch => return Err(absent()),
-        Answer::Nothing => shape::written(status, path.as_str(), &shape::Known::default())?,
-        _ => shape::written(status, path.as_str(), &shape::cut(document(&answered)?, &answered)?.known)?,
+        Answer::Nothing => shape::written(status, path.as_str(), &shape::Cut::nothing(&answered))?,
+        _ => shape::written(status, path.as_str(), &shape::cut(document(&answered)?, &answered)?)?,
     };
     Ok(stamp(response, &answered))
 }

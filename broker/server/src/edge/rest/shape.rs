@@ -11,9 +11,12 @@ use warder_core::{
     secret::Secret,
 };
 
-use super::super::{
-    problem::Refusal,
-    reply::{self, Reply},
+use super::{
+    super::{
+        problem::Refusal,
+        reply::{self, Reply},
+    },
+    warned,
 };
 
 /// What is known about a version, each as JSON text.
@@ -54,11 +57,19 @@ impl<'a> Known<'a> {
 /// Document and pointers of an answer.
 pub(super) struct Cut<'a> {
     pub(super) value: Option<&'a str>,
+    pub(super) warnings: &'a [String],
     pub(super) known: Known<'a>,
 }
 
+impl<'a> Cut<'a> {
+    /// Of an answer without a document.
+    pub(super) fn nothing(answered: &'a Answered) -> Self {
+        Self { value: None, warnings: &answered.warnings, known: Known::default() }
+    }
+}
+
 /// Takes the document of an answer apart; a write's answer is itself what is known.
-pub(super) fn cut<'a>(document: &'a Document, answered: &Answered) -> Result<Cut<'a>, Refusal> {
+pub(super) fn cut<'a>(document: &'a Document, answered: &'a Answered) -> Result<Cut<'a>, Refusal> {
     let text = document.expose_str().ok_or_else(|| Error::internal("an answer is not UTF-8"))?;
     let (value_at, about_at) = match answered.route.as_deref() {
         Some(route) => (route.value_at.as_str(), route.about_at.as_deref()),
@@ -69,7 +80,7 @@ pub(super) fn cut<'a>(document: &'a Document, answered: &Answered) -> Result<Cut
         Some(pointer) => at(pointer)?.unwrap_or(text),
         None => "null",
     };
-    Ok(Cut { value: at(value_at)?, known: Known::of(about)? })
+    Ok(Cut { value: at(value_at)?, warnings: &answered.warnings, known: Known::of(about)? })
 }
 
 /// 200 `{"path","data","version","created_at","metadata"}`.
@@ -80,7 +91,7 @@ pub(super) fn secret(path: &str, cut: &Cut<'_>) -> Result<Reply, Refusal> {
     members.extend(version_members(&cut.known));
     members.extend(cut.known.deletion_time.map(|text| ("deletion_time", text)));
     members.push(("metadata", cut.known.custom.unwrap_or("{}")));
-    Ok(tagged(reply::json(StatusCode::OK, json::compose(members)), &cut.known))
+    Ok(body(StatusCode::OK, json::compose(members), cut))
 }
 
 /// 200 `{"path","field","value","version"}`.
@@ -93,15 +104,19 @@ pub(super) fn field(path: &str, name: &str, cut: &Cut<'_>) -> Result<Reply, Refu
     let (path, name) = (reply_text(path)?, reply_text(name)?);
     let mut members = vec![("path", path.as_str()), ("field", name.as_str()), ("value", text)];
     members.extend(cut.known.version.map(|text| ("version", text)));
-    Ok(tagged(reply::json(StatusCode::OK, json::compose(members)), &cut.known))
+    Ok(body(StatusCode::OK, json::compose(members), cut))
 }
 
 /// `{"path","version","created_at"}` after a write.
-pub(super) fn written(status: StatusCode, path: &str, known: &Known<'_>) -> Result<Reply, Refusal> {
+pub(super) fn written(status: StatusCode, path: &str, cut: &Cut<'_>) -> Result<Reply, Refusal> {
     let path = reply_text(path)?;
     let mut members = vec![("path", path.as_str())];
-    members.extend(version_members(known));
-    Ok(tagged(reply::json(status, json::compose(members)), known))
+    members.extend(version_members(&cut.known));
+    Ok(body(status, json::compose(members), cut))
+}
+
+fn body(status: StatusCode, text: Secret, cut: &Cut<'_>) -> Reply {
+    tagged(reply::json(status, warned(text, cut.warnings)), &cut.known)
 }
 
 /// 404 with what is still known.
@@ -149,12 +164,12 @@ pub(super) fn reply_text(text: &str) -> Result<String, Error> {
 }
 
 /// The members of a document behind `path`, as they are.
-pub(super) fn about(path: &str, document: &Secret) -> Result<Reply, Refusal> {
+pub(super) fn about(path: &str, document: &Secret) -> Result<Secret, Refusal> {
     let text = document.expose_str().ok_or_else(|| Error::internal("an answer is not UTF-8"))?;
     let path = reply_text(path)?;
     let members = json::members(text).map_err(Error::internal)?;
     let rest = members.iter().map(|(name, text)| (&**name, *text)).filter(|(name, _)| *name != "path");
-    Ok(reply::json(StatusCode::OK, json::compose([("path", path.as_str())].into_iter().chain(rest))))
+    Ok(json::compose([("path", path.as_str())].into_iter().chain(rest)))
 }
 
 #[cfg(test)]
@@ -194,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_missing_field_is_not_found_and_named() {
-        let cut = Cut { value: Some(r#"{"a":"1"}"#), known: Known::default() };
+        let cut = Cut { value: Some(r#"{"a":"1"}"#), warnings: &[], known: Known::default() };
         assert_eq!(field("p", "a", &cut).unwrap().status(), 200);
         let refused = field("p", "b", &cut).unwrap_err();
         assert_eq!((refused.error().kind, refused.error().field.as_deref()), (ErrorKind::NotFound, Some("field")));
