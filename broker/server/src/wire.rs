@@ -114,11 +114,13 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let storage_word = config.storage.word();
     let broker = broker(config, clock.clone(), dev).await?;
+    let metrics = Metrics::new()?;
+    metrics.watch(&broker);
     let edge = Arc::new(Edge {
         broker: broker.clone(),
         clock,
         limits: Limits::default(),
-        metrics: Metrics::new()?,
+        metrics,
         dev,
         storage: storage_word,
         random: ring::rand::SystemRandom::new(),

@@ -26,7 +26,7 @@ pub use lifecycle::Initialized;
 
 use crate::{
     audit::{self, Audit, Record},
-    authn::{TokenConfig, Tokens},
+    authn::{Counts, TokenConfig, Tokens},
     authz::Policies,
     cache::{Cache, CacheStats},
     clock::Clock,
@@ -175,6 +175,12 @@ impl Broker {
     #[must_use]
     pub fn cache_stats(&self) -> CacheStats {
         self.cache.stats()
+    }
+
+    /// What happened to tokens since the start.
+    #[must_use]
+    pub fn token_counts(&self) -> Counts {
+        self.sys.tokens.counts()
     }
 
     async fn answer(self: &Arc<Self>, request: Request) -> Result<Reply> {

@@ -190,8 +190,8 @@ impl Edge {
     ) {
         let took = started.elapsed();
         let operation = outcome.operation.map_or("none", Operation::word);
-        self.metrics.request(door, operation, outcome.code, outcome.cached, took);
         let path = outcome.resolved.as_ref().map_or("", Path::as_str);
+        self.metrics.request(door, operation, path, outcome.code, took);
         tracing::info!(
             parent: span,
             http.route = pattern,
