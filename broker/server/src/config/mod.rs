@@ -50,7 +50,8 @@ pub struct TlsConfig {
     pub cert_file: PathBuf,
     /// PEM file: the private key.
     pub key_file: PathBuf,
-    /// PEM file: CAs whose client certificates are accepted. Default: clients show none.
+    /// PEM file: CAs. Clients must then show a certificate that one of them signed. Default:
+    /// clients show none.
     pub client_ca_file: Option<PathBuf>,
 }
 

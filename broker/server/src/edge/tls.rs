@@ -28,7 +28,8 @@ pub enum TlsError {
 
 /// An acceptor that speaks TLS 1.3, HTTP/2 and HTTP/1.1.
 ///
-/// With `client_ca_file` a client may show a certificate, which must then be signed by that CA.
+/// With `client_ca_file` a client must show a certificate that is signed by that CA: without one
+/// the handshake fails.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
@@ -42,7 +43,6 @@ pub(crate) fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, TlsError> {
         Some(file) => {
             let roots = Arc::new(roots("tls.client_ca_file", file)?);
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
-                .allow_unauthenticated()
                 .build()
                 .map_err(|e| bad("tls.client_ca_file", file, e))?;
             builder.with_client_cert_verifier(verifier)
