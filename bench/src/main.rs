@@ -17,6 +17,8 @@ use std::path::Path;
 
 use warder_testkit::{Http, Result, Warder};
 
+/// Log level of the servers: this program would read a line a request, on the same cores.
+const QUIET: &str = "warn";
 const USAGE: &str = "usage: warder-bench get|put|instance|start|rss|all";
 
 #[tokio::main]
@@ -51,7 +53,7 @@ async fn measure(name: &str) -> Result {
 /// `warder dev` with a data directory, which must keep an audit file: without one the numbers
 /// would leave out a sync.
 fn warder(data: &Path) -> Result<Warder> {
-    let warder = Warder::dev().data_dir(data).start()?;
+    let warder = Warder::dev().data_dir(data).argument("--log").argument(QUIET).start()?;
     let sinks = warder.http().get("/api/v1/audit").send()?.expect_status(200)?.text();
     if sinks.contains("\"file\"") { Ok(warder) } else { Err(format!("no file sink is in use: {sinks}").into()) }
 }
@@ -66,7 +68,7 @@ fn served(directory: &Path, sync: bool) -> Result<(Warder, Http)> {
          [seal]\ntype = \"dev\"\n[audit.file]\ntype = \"file\"\npath = \"{at}/audit.log\"\nsync = {sync}\n"
     );
     std::fs::write(&file, config)?;
-    let warder = Warder::serve(&file).start()?;
+    let warder = Warder::serve(&file).argument("--log").argument(QUIET).start()?;
     let init = serde_json::json!({"shares": 1, "threshold": 1});
     let made = warder.stranger().post("/api/v1/sys/init").json(&init).send()?.expect_status(200)?.json()?;
     let root = warder.stranger().with_token(made["root_token"].as_str().unwrap_or_default());
