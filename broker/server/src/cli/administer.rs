@@ -1,6 +1,10 @@
 //! `status`, `mount`, `operator` and `audit`: the operator's commands.
 
-use std::{fs::File, io::BufReader, path::PathBuf};
+use std::{
+    fs::File,
+    io::BufReader,
+    path::{Path, PathBuf},
+};
 
 use clap::Subcommand;
 use http::Method;
@@ -27,6 +31,10 @@ pub(crate) async fn status(shared: &Shared) -> Result<(), Failure> {
 
 /// Work with mounts.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  \
+    warder mount list\n  \
+    warder mount enable kv --path team/kv --description \"secrets of the team\"\n  \
+    warder mount disable team/kv    (removes all that it holds)")]
 pub(crate) enum Mount {
     /// List all mounts.
     List,
@@ -52,7 +60,7 @@ impl Mount {
     pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
         let client = Client::new(shared)?;
         match self {
-            Self::List => output::show(shared.output, &client.ask(Ask::new(Method::GET, "mounts")).await?),
+            Self::List => output::show_as(shared.output, &client.ask(Ask::new(Method::GET, "mounts")).await?, mounts),
             Self::Enable { plugin, path, description } => {
                 let path = one(path.as_deref().unwrap_or(&plugin));
                 let body = json!({ "plugin": plugin, "description": description.unwrap_or_default() });
@@ -69,14 +77,32 @@ impl Mount {
     }
 }
 
+fn mounts(value: &Value) -> String {
+    let row = |(path, mount): (&String, &Value)| {
+        let [plugin, words, created, accessor] =
+            ["plugin", "description", "created_at", "accessor"].map(|name| output::plain(&mount[name]));
+        [path.clone(), plugin, words, created, accessor]
+    };
+    let header = ["PATH", "PLUGIN", "DESCRIPTION", "CREATED", "ACCESSOR"];
+    output::columns(header, value.as_object().into_iter().flatten().map(row))
+}
+
 fn one(path: &str) -> String {
     format!("mounts/{}", encoded(path.trim_matches('/')))
 }
 
 /// Initialize, unseal, seal.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  \
+    warder operator init --shares 3 --threshold 2\n  \
+    warder operator unseal                  (asks for a key share; repeat with others)\n  \
+    warder operator unseal < share.txt\n  \
+    warder operator seal")]
 pub(crate) enum Operator {
     /// Make the keys: shows key shares and a root token, once.
+    #[command(after_help = "Keep each share with another person. Nobody can show them again.\n\nExamples:\n  \
+        warder operator init --shares 3 --threshold 2\n  \
+        warder operator init --output json > keys.json")]
     Init {
         /// Key shares to make.
         #[arg(long, default_value_t = 5)]
@@ -86,6 +112,7 @@ pub(crate) enum Operator {
         threshold: u8,
     },
     /// Give one key share, from a prompt or standard input.
+    #[command(after_help = "Examples:\n  warder operator unseal\n  warder operator unseal < share.txt")]
     Unseal {
         /// Drop the shares given so far.
         #[arg(long)]
@@ -101,7 +128,8 @@ impl Operator {
         let request = match self {
             Self::Init { shares, threshold } => {
                 let body = json!({ "shares": shares, "threshold": threshold });
-                Ask::new(Method::POST, "sys/init").json(body.to_string())
+                let made = client.ask(Ask::new(Method::POST, "sys/init").json(body.to_string())).await?;
+                return output::show_as(shared.output, &made, |made| keys(made, threshold));
             }
             Self::Unseal { reset: true } => Ask::new(Method::POST, "sys/unseal").json(r#"{"reset":true}"#),
             Self::Unseal { reset: false } => Ask::new(Method::POST, "sys/unseal").json(share()?),
@@ -115,6 +143,21 @@ impl Operator {
     }
 }
 
+fn keys(made: &Value, threshold: u8) -> String {
+    let shares = made["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let lines =
+        shares.iter().enumerate().map(|(at, share)| format!("Key share {}: {}\n", at + 1, output::plain(share)));
+    let token = format!("\nRoot token: {}\n", output::plain(&made["root_token"]));
+    let advice = match shares.len() {
+        0 => "\nKeep the token now: nothing shows it again.\n".to_owned(),
+        all => format!(
+            "\nKeep them now: nothing shows them again. {threshold} of {all} shares open the barrier \
+             (`warder operator unseal`);\nwith fewer, all secrets are lost.\n"
+        ),
+    };
+    lines.chain([token, advice]).collect()
+}
+
 fn share() -> Result<Secret, Failure> {
     let key = input::hidden("Key share (not shown): ")?;
     let text = key.expose_str().ok_or_else(|| Failure::usage("a key share is text: hex or base64"))?;
@@ -125,21 +168,35 @@ fn share() -> Result<Secret, Failure> {
 
 /// Work with audit logs.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  warder audit list\n  warder audit verify /var/log/warder/audit.log")]
 pub(crate) enum AuditCommand {
-    /// Check that a log is complete and unchanged.
+    /// List the sinks and how they do.
+    List,
+    /// Check that a log is complete and unchanged; exit code 1 names the first bad record.
     Verify {
         /// The log.
         file: PathBuf,
     },
 }
 
-impl AuditCommand {
-    pub(super) fn run(self, shared: &Shared) -> Result<(), Failure> {
-        let Self::Verify { file } = self;
-        let name = file.display().to_string();
-        let opened = File::open(&file).map_err(|e| Failure::usage(format!("{name}: {e}")))?;
-        let verified = verify(BufReader::new(opened)).map_err(|e| Failure::other(format!("{name}: {e}")))?;
-        let value = serde_json::to_value(&verified).map_err(|e| Failure::other(e.to_string()))?;
-        output::show(shared.output, &value)
-    }
+/// Lists the sinks of a server.
+pub(crate) async fn sinks(shared: &Shared) -> Result<(), Failure> {
+    let value = Client::new(shared)?.ask(Ask::new(Method::GET, "audit")).await?;
+    output::show_as(shared.output, &value, |value| {
+        let row = |sink: &Value| {
+            ["name", "type", "healthy", "queued", "records", "failures", "last_error"]
+                .map(|name| output::plain(&sink[name]))
+        };
+        let header = ["NAME", "TYPE", "HEALTHY", "QUEUED", "RECORDS", "FAILURES", "LAST ERROR"];
+        output::columns(header, value["sinks"].as_array().into_iter().flatten().map(row))
+    })
+}
+
+/// Checks a log; asks no server.
+pub(crate) fn verified(file: &Path, shared: &Shared) -> Result<(), Failure> {
+    let name = file.display().to_string();
+    let opened = File::open(file).map_err(|e| Failure::usage(format!("{name}: {e}")))?;
+    let verified = verify(BufReader::new(opened)).map_err(|e| Failure::other(format!("{name}: {e}")))?;
+    let value = serde_json::to_value(&verified).map_err(|e| Failure::other(e.to_string()))?;
+    output::show(shared.output, &value)
 }

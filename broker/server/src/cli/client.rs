@@ -1,6 +1,10 @@
 //! One request to a server, over HTTP/1.1, with TLS when the address says `https`.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -116,7 +120,7 @@ impl Client {
         let stream = tokio_rustls::TlsConnector::from(tls.clone())
             .connect(name, stream)
             .await
-            .map_err(|e| Failure::unreachable(format!("no TLS with {}: {e}", self.uri)))?;
+            .map_err(|e| Failure::unreachable(format!("no TLS with {}: {e}{}", self.uri, advice(&e))))?;
         self.speak(stream, ask).await
     }
 
@@ -125,7 +129,8 @@ impl Client {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         ask: Ask<'_>,
     ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), Failure> {
-        let broken = |e: hyper::Error| Failure::unreachable(format!("the connection to {} broke: {e}", self.uri));
+        let broken =
+            |e: hyper::Error| Failure::unreachable(format!("the connection to {} broke: {}", self.uri, chain(&e)));
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let driving = tokio::spawn(connection);
@@ -170,6 +175,25 @@ impl Client {
     }
 }
 
+/// What to do about a certificate that is not trusted.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(_)) => "\n  trust the CA that signed it with --cacert or WARDER_CACERT",
+        _ => "",
+    }
+}
+
+/// An error and its causes: hyper's own words alone say little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        words = format!("{words}: {cause}");
+        next = cause.source();
+    }
+    words
+}
+
 fn variable(names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
@@ -184,7 +208,21 @@ fn trust(shared: &Shared) -> Result<ClientConfig, Failure> {
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| Failure::other(e.to_string()))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let builder = builder.with_root_certificates(roots);
+    let given = |flag: &Option<PathBuf>, names: [&str; 2]| flag.clone().or_else(|| variable(&names).map(Into::into));
+    let certificate = given(&shared.client_cert, ["WARDER_CLIENT_CERT", "VAULT_CLIENT_CERT"]);
+    let key = given(&shared.client_key, ["WARDER_CLIENT_KEY", "VAULT_CLIENT_KEY"]);
+    let (certificate, key) = match (certificate, key) {
+        (None, None) => return Ok(builder.with_no_client_auth()),
+        (Some(certificate), Some(key)) => (certificate, key),
+        _ => {
+            return Err(Failure::usage("a client certificate and its key go together: --client-cert and --client-key"));
+        }
+    };
+    let refused = |e: &dyn std::error::Error| Failure::usage(e.to_string());
+    let chain = tls::certificates("client certificate", &certificate).map_err(|e| refused(&e))?;
+    let key = tls::key("client key", &key).map_err(|e| refused(&e))?;
+    builder.with_client_auth_cert(chain, key).map_err(|e| refused(&e))
 }
 
 fn system_roots() -> Result<RootCertStore, Failure> {

@@ -31,7 +31,8 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 #[derive(Args)]
 #[command(after_help = "Without --data-dir everything is in memory, and audit records go to a new temporary \
     directory, removed at the end (see --audit). With it, secrets and the root token are kept in it across restarts.\n\n\
-    Not for production: plain HTTP, and the keys lie beside the data.")]
+    Not for production: plain HTTP, and the keys lie beside the data.\n\n\
+    Examples:\n  warder dev\n  warder dev --listen 127.0.0.1:0 --data-dir ./warder-data")]
 pub(crate) struct Dev {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]

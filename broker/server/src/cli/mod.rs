@@ -36,6 +36,8 @@ Environment:
   WARDER_ADDR    address of the server (or VAULT_ADDR); http://127.0.0.1:8080
   WARDER_TOKEN   token (or VAULT_TOKEN)
   WARDER_CACERT  PEM file of CAs to trust (or VAULT_CACERT); the system's by default
+  WARDER_CLIENT_CERT, WARDER_CLIENT_KEY
+                 PEM files of a certificate to show and its key (or VAULT_CLIENT_...)
 
 Examples:
   warder dev
@@ -64,6 +66,12 @@ pub(crate) struct Shared {
     /// PEM file of CAs to trust; default from WARDER_CACERT or VAULT_CACERT.
     #[arg(long, global = true, value_name = "FILE")]
     cacert: Option<PathBuf>,
+    /// PEM file of a certificate to show; default from WARDER_CLIENT_CERT or VAULT_CLIENT_CERT.
+    #[arg(long, global = true, value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+    /// PEM file of its key; default from WARDER_CLIENT_KEY or VAULT_CLIENT_KEY.
+    #[arg(long, global = true, value_name = "FILE")]
+    client_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,6 +81,7 @@ enum Command {
     /// Run the server.
     Serve(serve::Serve),
     /// Show where the seal stands (exit code 7 unless ready).
+    #[command(after_help = "Example:\n  warder status --output json")]
     Status,
     /// Read a secret.
     Get(secret::Get),
@@ -104,6 +113,7 @@ enum Command {
     #[command(subcommand)]
     Audit(administer::AuditCommand),
     /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  source <(warder completion bash)")]
     Completion {
         /// bash, elvish, fish, powershell or zsh.
         shell: clap_complete::Shell,
@@ -137,7 +147,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "warder", &mut script);
             output::bytes(&script)
         }
-        Command::Audit(audit) => audit.run(&shared),
+        Command::Audit(administer::AuditCommand::Verify { file }) => administer::verified(&file, &shared),
         other => runtime(false)?.block_on(Box::pin(ask(other, &shared))),
     }
 }
@@ -156,7 +166,9 @@ async fn ask(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Policy(policy) => policy.run(shared).await,
         Command::Mount(mount) => mount.run(shared).await,
         Command::Operator(operator) => operator.run(shared).await,
-        Command::Audit(_) | Command::Completion { .. } | Command::Dev(_) | Command::Serve(_) => {
+        Command::Audit(administer::AuditCommand::List) => administer::sinks(shared).await,
+        Command::Audit(administer::AuditCommand::Verify { file }) => administer::verified(&file, shared),
+        Command::Completion { .. } | Command::Dev(_) | Command::Serve(_) => {
             Err(Failure::other("this command does not ask a server"))
         }
     }
@@ -186,6 +198,20 @@ mod tests {
             assert!(cli.is_ok(), "{format}");
         }
         assert!(Cli::try_parse_from(["warder", "get", "a/b", "--output", "xml"]).is_err());
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn look(command: &clap::Command, path: &str) {
+            for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help") {
+                let path = format!("{path} {}", inner.get_name());
+                let own = inner.get_after_help().or_else(|| command.get_after_help());
+                let words = own.map(ToString::to_string).unwrap_or_default();
+                assert!(words.contains(&format!("warder {}", path.trim())), "{path}: {words}");
+                look(inner, path.trim());
+            }
+        }
+        look(&Cli::command(), "");
     }
 
     #[test]

@@ -15,6 +15,13 @@ use super::{
 
 /// Work with policies.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:\n  \
+    warder policy list\n  \
+    warder policy write reader reader.hcl\n  \
+    echo 'path \"secret/data/app/*\" { capabilities = [\"read\"] }' | warder policy write reader -\n  \
+    warder policy read reader\n  \
+    warder policy explain secret/data/app/db read --policy reader\n  \
+    warder policy delete reader")]
 pub(crate) enum Policy {
     /// List the names of all policies.
     List,

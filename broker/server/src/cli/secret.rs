@@ -106,7 +106,11 @@ impl Patch {
 
 /// Delete the latest or named versions of a secret.
 #[derive(Args, Debug)]
-#[command(after_help = "Deleted versions can be restored with `warder undelete`; destroyed ones cannot.")]
+#[command(
+    after_help = "Deleted versions can be restored with `warder undelete`; destroyed ones cannot.\n\nExamples:\n  \
+    warder delete database/postgres\n  \
+    warder delete database/postgres --versions 1,2 --destroy"
+)]
 pub(crate) struct Delete {
     /// Path of the secret.
     path: String,
@@ -130,6 +134,9 @@ impl Delete {
 
 /// List names under a folder.
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Names that end in / are folders.\n\nExamples:\n  warder list\n  warder list database --limit 100"
+)]
 pub(crate) struct List {
     /// Folder; the top when left out.
     #[arg(default_value = "")]
@@ -148,12 +155,17 @@ impl List {
         let folder = if folder.is_empty() { String::new() } else { format!("{}/", encoded(folder)) };
         let limit = self.limit.map(|limit| limit.to_string());
         let parameters = query(&[("list", Some("true".to_owned())), ("after", self.after), ("limit", limit)]);
-        output::show(shared.output, &ask(shared, Ask::new(Method::GET, format!("secrets/{folder}{parameters}"))).await?)
+        let value = ask(shared, Ask::new(Method::GET, format!("secrets/{folder}{parameters}"))).await?;
+        if value["keys"].as_array().is_some_and(Vec::is_empty) {
+            output::done("nothing here yet: store a first secret with `warder put`");
+        }
+        output::show(shared.output, &value)
     }
 }
 
 /// Show the versions of a secret, without values.
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  warder versions database/postgres")]
 pub(crate) struct Versions {
     /// Path of the secret.
     path: String,
@@ -162,12 +174,35 @@ pub(crate) struct Versions {
 impl Versions {
     pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
         let request = Ask::new(Method::GET, format!("secrets/{}/versions", path(&self.path)?));
-        output::show(shared.output, &ask(shared, request).await?)
+        output::show_as(shared.output, &ask(shared, request).await?, history)
     }
+}
+
+/// What holds for the secret, then a row for each version.
+fn history(value: &Value) -> String {
+    let mut about = value.clone();
+    let versions = about.as_object_mut().and_then(|members| members.remove("versions")).unwrap_or_default();
+    let mut rows: Vec<(u64, &Value)> = versions
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(number, version)| (number.parse().unwrap_or_default(), version))
+        .collect();
+    rows.sort_unstable_by_key(|(number, _)| *number);
+    let rows = rows.into_iter().map(|(number, version)| {
+        let [created, deleted, destroyed] = ["created_time", "deletion_time", "destroyed"].map(|name| {
+            let text = output::plain(&version[name]);
+            if text.is_empty() { "-".to_owned() } else { text }
+        });
+        [number.to_string(), created, deleted, destroyed]
+    });
+    let header = ["VERSION", "CREATED", "DELETED", "DESTROYED"];
+    format!("{}\n{}", output::table(&about), output::columns(header, rows))
 }
 
 /// Restore deleted versions of a secret.
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  warder undelete database/postgres --versions 1,2")]
 pub(crate) struct Undelete {
     /// Path of the secret.
     path: String,

@@ -31,7 +31,8 @@ impl Logging {
 
 /// Run the server.
 #[derive(Args, Debug)]
-#[command(after_help = "SIGTERM and SIGINT let open requests end, then stop. SIGHUP reopens audit files.")]
+#[command(after_help = "SIGTERM and SIGINT let open requests end, then stop. SIGHUP reopens audit files.\n\n\
+    Example:\n  warder serve --config warder.toml")]
 pub(crate) struct Serve {
     /// The configuration.
     #[arg(long, value_name = "FILE")]

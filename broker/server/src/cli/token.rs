@@ -13,33 +13,56 @@ use super::{
 
 /// Work with tokens.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "A token is named by its accessor; its text is never an argument.\n\nExamples:\n  \
+    warder token create --policy reader --ttl 1h\n  \
+    warder token lookup\n  \
+    warder token renew --increment 1h\n  \
+    warder token revoke --accessor ACCESSOR\n  \
+    warder token list")]
 pub(crate) enum Token {
     /// Create a child of your token, or an orphan.
     Create(Box<Create>),
     /// Show what a token is: yours, or the one with this accessor.
     Lookup {
-        /// Accessor of the token; yours when left out.
-        accessor: Option<String>,
+        #[command(flatten)]
+        named: Named,
     },
     /// Renew a token: yours, or the one with this accessor.
     Renew {
-        /// Accessor of the token; yours when left out.
-        accessor: Option<String>,
+        #[command(flatten)]
+        named: Named,
         /// Wanted time to live, such as 1h.
         #[arg(long)]
         increment: Option<String>,
     },
     /// Revoke a token and all its children.
+    #[command(group = clap::ArgGroup::new("which").args(["accessor", "by_accessor", "own"]).required(true))]
     Revoke {
-        /// Accessor of the token.
-        #[arg(required_unless_present = "own", conflicts_with = "own")]
-        accessor: Option<String>,
+        #[command(flatten)]
+        named: Named,
         /// Revoke your own token.
         #[arg(long = "self")]
         own: bool,
     },
     /// List the accessors of all tokens.
     List,
+}
+
+/// Which token is meant.
+#[derive(Args, Debug)]
+pub(crate) struct Named {
+    /// Accessor of the token; yours when left out.
+    #[arg(conflicts_with = "by_accessor")]
+    accessor: Option<String>,
+    /// The same, said by name.
+    #[arg(long = "accessor", value_name = "ACCESSOR")]
+    by_accessor: Option<String>,
+}
+
+impl Named {
+    fn accessor(self) -> Option<String> {
+        self.accessor.or(self.by_accessor)
+    }
 }
 
 /// Create a child of your token, or an orphan.
@@ -101,15 +124,18 @@ impl Token {
     pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
         let request = match self {
             Self::Create(create) => Ask::new(Method::POST, "auth/tokens").json(create.body().to_string()),
-            Self::Lookup { accessor: None } => Ask::new(Method::GET, "auth/self"),
-            Self::Lookup { accessor: Some(accessor) } => Ask::new(Method::GET, one(&accessor)),
-            Self::Renew { accessor, increment } => {
-                let path = accessor.map_or_else(|| "auth/renew".to_owned(), |a| format!("{}/renew", one(&a)));
+            Self::Lookup { named } => {
+                Ask::new(Method::GET, named.accessor().map_or_else(|| "auth/self".to_owned(), |a| one(&a)))
+            }
+            Self::Renew { named, increment } => {
+                let path = named.accessor().map_or_else(|| "auth/renew".to_owned(), |a| format!("{}/renew", one(&a)));
                 let body = increment.map_or_else(|| json!({}), |increment| json!({ "increment": increment }));
                 Ask::new(Method::POST, path).json(body.to_string())
             }
-            Self::Revoke { accessor: Some(accessor), .. } => Ask::new(Method::DELETE, one(&accessor)),
-            Self::Revoke { accessor: None, .. } => Ask::new(Method::POST, "auth/revoke"),
+            Self::Revoke { named, .. } => match named.accessor() {
+                Some(accessor) => Ask::new(Method::DELETE, one(&accessor)),
+                None => Ask::new(Method::POST, "auth/revoke"),
+            },
             Self::List => Ask::new(Method::GET, "auth/tokens?list=true"),
         };
         match Client::new(shared)?.ask(request).await? {

@@ -49,7 +49,7 @@ pub(crate) fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, TlsError> {
         }
     };
     let chain = certificates("tls.cert_file", &config.cert_file)?;
-    let key = PrivateKeyDer::from_pem_file(&config.key_file).map_err(|e| bad("tls.key_file", &config.key_file, e))?;
+    let key = key("tls.key_file", &config.key_file)?;
     let mut server = builder.with_single_cert(chain, key).map_err(TlsError::Setup)?;
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(server)))
@@ -68,13 +68,25 @@ pub(crate) fn roots(role: &'static str, file: &File) -> Result<RootCertStore, Tl
     Ok(store)
 }
 
-fn certificates(role: &'static str, file: &File) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// All certificates of a PEM file, in their order.
+///
+/// # Errors
+/// [`TlsError::File`] when there is none in it.
+pub(crate) fn certificates(role: &'static str, file: &File) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(file).map_err(|e| bad(role, file, e))?.collect();
     let chain = chain.map_err(|e| bad(role, file, e))?;
     if chain.is_empty() {
         return Err(bad(role, file, "holds no certificate"));
     }
     Ok(chain)
+}
+
+/// The private key of a PEM file.
+///
+/// # Errors
+/// [`TlsError::File`] when there is none in it.
+pub(crate) fn key(role: &'static str, file: &File) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(file).map_err(|e| bad(role, file, e))
 }
 
 fn bad(role: &'static str, file: &File, reason: impl ToString) -> TlsError {

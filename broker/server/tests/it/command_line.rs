@@ -22,16 +22,18 @@ fn commands_answer_and_end_with_the_code_of_their_kind() {
     std::fs::write(&file, "admin").unwrap();
     let user = format!("user=@{}", file.display());
     for (arguments, input, expected, out) in [
-        (&["put", "app/db", &user, "password=-"][..], "hunter2", 0, "version"),
+        (&["list"][..], "", 0, ""),
+        (&["list", "--output", "json"], "", 0, "\"keys\": []"),
+        (&["put", "app/db", &user, "password=-"], "hunter2", 0, "version"),
         (&["get", "app/db", "--field", "password"], "", 0, "hunter2"),
         (&["get", "app/db", "--output", "json"], "", 0, "\"user\": \"admin\""),
-        (&["get", "app/db", "--output", "yaml"], "", 0, "\"user\": \"admin\""),
+        (&["get", "app/db", "--output", "yaml"], "", 0, "user: \"admin\""),
         (&["put", "app/db", "-", "--cas", "7"], "{}", 6, ""),
         (&["put", "app/db", "-", "--create-only"], "{}", 6, ""),
         (&["patch", "app/db", "-"], "{\"user\":null}", 0, "version"),
         (&["list"], "", 0, "app/"),
         (&["list", "app"], "", 0, "db"),
-        (&["versions", "app/db"], "", 0, "current_version"),
+        (&["versions", "app/db"], "", 0, "\nVERSION  CREATED"),
         (&["delete", "app/db"], "", 0, ""),
         (&["get", "app/db"], "", 5, ""),
         (&["undelete", "app/db", "--versions", "2"], "", 0, "versions"),
@@ -42,9 +44,17 @@ fn commands_answer_and_end_with_the_code_of_their_kind() {
         (&["policy", "write", "broken", "-"], "path {", 8, ""),
         (&["policy", "delete", "reader"], "", 0, ""),
         (&["token", "create", "--policy", "default", "--ttl", "1h"], "", 0, "ttl_seconds"),
-        (&["token", "lookup"], "", 0, "accessor"),
+        (&["token", "create", "--policy", "nobody-wrote-it"], "", 0, "does not exist"),
+        (&["token", "lookup"], "", 0, "ttl_seconds"),
+        (&["token", "lookup", "--accessor", "unknown"], "", 5, ""),
+        (&["token", "revoke", "--accessor", "unknown"], "", 5, ""),
+        (&["token", "revoke"], "", 2, ""),
+        (&["token", "revoke", "--self", "--accessor", "a"], "", 2, ""),
+        (&["audit", "list"], "", 0, "NAME"),
+        (&["policy", "list"], "", 0, "default\n"),
         (&["mount", "enable", "kv", "--path", "team/kv"], "", 0, ""),
-        (&["mount", "list"], "", 0, "team/kv/"),
+        (&["mount", "list"], "", 0, "PATH      PLUGIN  DESCRIPTION"),
+        (&["mount", "list"], "", 0, "team/kv/  kv"),
         (&["mount", "disable", "team/kv"], "", 0, ""),
         (&["status"], "", 0, "initialized"),
         (&["audit", "verify", audit], "", 0, "records"),
@@ -58,6 +68,41 @@ fn commands_answer_and_end_with_the_code_of_their_kind() {
         assert_eq!(code(&output), expected, "{arguments:?}: {text}{}", err(&output));
         assert!(text.contains(out), "{arguments:?}: {text}");
     }
+}
+
+#[test]
+fn a_changed_audit_log_is_refused_with_its_first_bad_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = folder.path().join("audit.log");
+    let name = audit.to_str().unwrap().to_owned();
+    let warder = Running::dev(&["--audit", &name]);
+    assert_eq!(code(&warder.command(&["put", "a", "-"], "{}")), 0);
+    warder.stop();
+    let text = std::fs::read_to_string(&audit).unwrap();
+    std::fs::write(&audit, text.replacen("\"type\":\"close\"", "\"type\":\"closE\"", 1)).unwrap();
+    let output = Command::new(BINARY).args(["audit", "verify", &name]).output().unwrap();
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("line 2, record 2: the record was changed"), "{}", err(&output));
+}
+
+#[test]
+fn keys_are_made_once_shown_once_and_open_the_barrier_from_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::serve(folder.path(), "");
+    assert_eq!(code(&server.command(&["status"], "")), 7);
+    let made = server.command(&["operator", "init", "--shares", "3", "--threshold", "2"], "");
+    let text = String::from_utf8(made.stdout).unwrap();
+    let of = |label: &str| text.lines().find_map(|line| line.strip_prefix(label)).unwrap().trim().to_owned();
+    assert!(text.contains("Key share 3: ") && text.contains("2 of 3 shares"), "{text}");
+    assert_eq!(code(&server.command(&["operator", "init", "--output", "json"], "")), 6, "once");
+    let server = server.with_token(&of("Root token:"));
+    assert_eq!(code(&server.command(&["operator", "seal"], "")), 0);
+    for (share, sealed) in [("Key share 1:", true), ("Key share 3:", false)] {
+        let output = server.command(&["operator", "unseal", "--output", "json"], &format!("{}\n", of(share)));
+        let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(status["sealed"], sealed, "{}", err(&output));
+    }
+    assert_eq!(code(&server.command(&["put", "a", "-"], "{}")), 0);
 }
 
 #[test]

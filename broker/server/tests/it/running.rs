@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
@@ -32,6 +33,34 @@ impl Running {
         let address = after("address").trim_start_matches("http://").parse().unwrap();
         let token = after("root token");
         Self { child, address, token }
+    }
+
+    /// Starts `warder serve` over a store in `folder`, sealed with key shares; `tls` is the part of
+    /// the configuration that says so, empty for plain HTTP.
+    pub(crate) fn serve(folder: &Path, tls: &str) -> Self {
+        let listener = if tls.is_empty() { "tls_disable = true" } else { tls };
+        let config = format!(
+            "[listener]\naddress = \"127.0.0.1:0\"\n{listener}\n[storage]\ntype = \"redb\"\npath = \"{0}/store\"\n\
+             [audit.main]\ntype = \"file\"\npath = \"{0}/audit.log\"\n",
+            folder.display()
+        );
+        let file = folder.join("warder.toml");
+        std::fs::write(&file, config).unwrap();
+        let mut child = Command::new(BINARY)
+            .args(["serve", "--log", "warn", "--config"])
+            .arg(&file)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let first = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        let address = first.rsplit("//").next().unwrap().parse().unwrap();
+        Self { child, address, token: String::new() }
+    }
+
+    /// The same, asked with this token.
+    pub(crate) fn with_token(mut self, token: &str) -> Self {
+        token.clone_into(&mut self.token);
+        self
     }
 
     /// `curl -s` with these arguments; `{}` stands for the address.
