@@ -28,13 +28,13 @@ struct Side<'a> {
 /// Measures and prints.
 pub(crate) async fn run() -> Result {
     let directory = temp_dir()?;
-    let (written, written_request, body) = prepare(&directory.path().join("written"), false)?;
-    let (synced, synced_request, _) = prepare(&directory.path().join("synced"), true)?;
+    let (written, written_request, body) = prepare(&directory.path().join("default"), "effects")?;
+    let (synced, synced_request, _) = prepare(&directory.path().join("synced"), "always")?;
     let (process, address) = bare::start(&bare::answer_file(directory.path(), &body)?)?;
     let mut sides = [
         Side { name: "bare axum", process: &process, address, request: written_request.clone(), rounds: Vec::new() },
-        Side::of("warder, audit file written", &written, written_request),
-        Side::of("warder, audit file synced (the default)", &synced, synced_request),
+        Side::of("warder, audit file (the default)", &written, written_request),
+        Side::of("warder, audit file, each record synced", &synced, synced_request),
     ];
     for side in &sides {
         side.load(Duration::from_secs(1), None).run().await?;
@@ -47,14 +47,14 @@ pub(crate) async fn run() -> Result {
             side.rounds.push((figures, used));
         }
     }
-    let [_, written, _] = &sides;
-    let half = written.load(ROUND, Some(written.median().per_second / 2.0)).run().await?;
+    let [_, default, _] = &sides;
+    let half = default.load(ROUND, Some(default.median().per_second / 2.0)).run().await?;
     report(&body, &sides, half);
     Ok(())
 }
 
 /// A server with one secret and a token that may read it: the request for it and its answer.
-fn prepare(directory: &Path, sync: bool) -> Result<(Warder, Arc<[u8]>, Vec<u8>)> {
+fn prepare(directory: &Path, sync: &str) -> Result<(Warder, Arc<[u8]>, Vec<u8>)> {
     let (warder, root) = crate::served(directory, sync)?;
     root.put(TARGET).json(&json!({"username": "admin", "password": "secure123"})).send()?.expect_status(201)?;
     let token = reader(&root)?;

@@ -58,14 +58,14 @@ fn warder(data: &Path) -> Result<Warder> {
     if sinks.contains("\"file\"") { Ok(warder) } else { Err(format!("no file sink is in use: {sinks}").into()) }
 }
 
-/// `warder serve` on redb with an audit file that is synced or only written, and its root token.
-fn served(directory: &Path, sync: bool) -> Result<(Warder, Http)> {
+/// `warder serve` on redb with an audit file of this `sync`, and its root token.
+fn served(directory: &Path, sync: &str) -> Result<(Warder, Http)> {
     std::fs::create_dir_all(directory)?;
     let at = directory.display();
     let file = directory.join("warder.toml");
     let config = format!(
         "[listener]\naddress = \"127.0.0.1:0\"\ntls_disable = true\n[storage]\ntype = \"redb\"\npath = \"{at}/warder.redb\"\n\
-         [seal]\ntype = \"dev\"\n[audit.file]\ntype = \"file\"\npath = \"{at}/audit.log\"\nsync = {sync}\n"
+         [seal]\ntype = \"dev\"\n[audit.file]\ntype = \"file\"\npath = \"{at}/audit.log\"\nsync = \"{sync}\"\n"
     );
     std::fs::write(&file, config)?;
     let warder = Warder::serve(&file).argument("--log").argument(QUIET).start()?;

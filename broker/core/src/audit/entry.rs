@@ -47,6 +47,8 @@ pub struct Entry {
     pub identity: Option<Arc<Identity>>,
     /// Body and query; every leaf is recorded as HMAC.
     pub fields: Option<Arc<Fields>>,
+    /// The request changes something: its open record must last as long as the change.
+    pub effects: bool,
 }
 
 impl Entry {
@@ -65,6 +67,7 @@ impl Entry {
             token: None,
             identity: None,
             fields: None,
+            effects: false,
         }
     }
 }
@@ -174,6 +177,11 @@ impl Record {
     #[must_use]
     pub fn combined(entry: &Entry, outcome: Outcome) -> Self {
         Self { entry: entry.clone(), phase: Phase::Combined(outcome), time: Some(entry.time) }
+    }
+
+    /// Whether an effect waits for it.
+    pub(super) const fn before_effect(&self) -> bool {
+        self.entry.effects && matches!(self.phase, Phase::Open)
     }
 
     /// Dates a closing record.

@@ -199,7 +199,8 @@ impl Worker {
 
     fn append(&mut self) -> io::Result<()> {
         let buffer = std::mem::take(&mut self.buffer);
-        let taken = if buffer.is_empty() { Ok(()) } else { self.inside(|sink| sink.append(&buffer)) };
+        let before_effect = self.group.iter().any(|pending| pending.record.before_effect());
+        let taken = if buffer.is_empty() { Ok(()) } else { self.inside(|sink| sink.append(&buffer, before_effect)) };
         self.buffer = buffer;
         self.buffer.clear();
         self.buffer.shrink_to(MAX_GROUP_BYTES);

@@ -57,6 +57,9 @@ pub enum Refusal {
     /// The token cannot be renewed.
     #[error("lease is not renewable")]
     NotRenewable,
+    /// There is nothing to renew.
+    #[error("token not found")]
+    NotFound,
     /// Over its longest life.
     #[error("past the max TTL, cannot renew")]
     PastMax,

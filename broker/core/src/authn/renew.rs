@@ -9,14 +9,17 @@ use super::{
     text,
     ttl::{self, Terms},
 };
-use crate::{error::Result, secret::Secret};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    secret::Secret,
+};
 
 impl Tokens {
     /// Grants more time, by `increment` if there is one, within the token's ceilings.
     ///
     /// # Errors
-    /// `permission_denied` (`bad token`), `invalid_request` (`invalid accessor`, `lease is not
-    /// renewable`, `past the max TTL, cannot renew`, batch tokens), or what storage says.
+    /// `invalid_request` (`token not found`, `invalid accessor`, `lease is not renewable`,
+    /// `past the max TTL, cannot renew`, batch tokens), or what storage says.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the token renewed.
@@ -26,12 +29,16 @@ impl Tokens {
             Which::Accessor(_) => Secret::from(""),
         };
         if let Some(body) = text::batch_body(&token) {
-            let refusal = self.open_batch(body).await?.map_or(Refusal::BadToken, |_| Refusal::BatchRenewal);
+            let refusal = self.open_batch(body).await?.map_or(Refusal::NotFound, |_| Refusal::BatchRenewal);
             return Err(refusal.into());
         }
-        let (digest, _) = self.known(which).await?;
+        let missing = |error: Error| match error.kind {
+            ErrorKind::PermissionDenied => Refusal::NotFound.into(),
+            _ => error,
+        };
+        let (digest, _) = self.known(which).await.map_err(missing)?;
         let extend = |entry: &mut Entry| self.extend(entry, increment.unwrap_or_default()).map_err(Into::into);
-        let (entry, warnings) = self.change(digest, extend).await?.ok_or(Refusal::BadToken)?;
+        let (entry, warnings) = self.change(digest, extend).await?.ok_or(Refusal::NotFound)?;
         self.counters.renewed.fetch_add(1, Ordering::Relaxed);
         Ok(self.issued(token, &entry, warnings))
     }

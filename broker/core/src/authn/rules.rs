@@ -40,8 +40,8 @@ pub(super) fn entitled(ask: &CreateToken, privileged: bool) -> Result<(), Refusa
 
 pub(super) fn policies(parent: &Entry, ask: &CreateToken, privileged: bool) -> Result<Vec<String>, Refusal> {
     let has = |names: &[String], name: &str| names.iter().any(|had| had == name);
-    let asked = sanitized(&ask.policies);
-    let mut names = if asked.is_empty() { parent.policies.clone() } else { asked };
+    // A list of empty names is a list: it asks for nothing, not for all that the parent has.
+    let mut names = if ask.policies.is_empty() { parent.policies.clone() } else { sanitized(&ask.policies) };
     if !privileged && !names.iter().all(|name| has(&parent.policies, name)) {
         return Err(Refusal::PolicySubset);
     }
@@ -51,7 +51,9 @@ pub(super) fn policies(parent: &Entry, ask: &CreateToken, privileged: bool) -> R
     if has(&names, "root") {
         return if parent.is_root() { Ok(vec!["root".to_owned()]) } else { Err(Refusal::RootFromRoot) };
     }
-    if !ask.no_default_policy && (privileged || has(&parent.policies, "default")) {
+    if ask.no_default_policy {
+        names.retain(|name| name != "default");
+    } else if privileged || has(&parent.policies, "default") {
         names.push("default".to_owned());
     }
     Ok(sanitized(&names))

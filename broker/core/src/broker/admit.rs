@@ -335,6 +335,7 @@ fn admission(
     entry: &audit::Entry,
 ) -> Admission {
     let (identity, acl) = known.unzip();
+    let issues = matches!(&place, Place::Plugin(spot) if spot.route.issues_lease);
     Admission {
         id: request.id,
         operation,
@@ -347,7 +348,7 @@ fn admission(
         place,
         fields,
         secret_route,
-        entry: entry.clone(),
+        entry: audit::Entry { effects: writes(operation) || issues, ..entry.clone() },
         refresh: request.refresh,
         deadline: request.deadline,
     }

@@ -82,7 +82,7 @@ impl SinkDouble {
 }
 
 impl Sink for SinkDouble {
-    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn append(&mut self, lines: &[u8], _: bool) -> io::Result<()> {
         if self.refuses.load(Ordering::SeqCst) {
             return Err(io::Error::other("told to refuse"));
         }

@@ -5,12 +5,14 @@ use std::io;
 /// One destination of audit records. Called by the sink's own worker thread only, so it may
 /// block; a call that outlasts the sink's deadline counts as a refusal for the waiting requests.
 pub trait Sink: Send + 'static {
-    /// Appends whole records, each one line ending in `\n`, in order. `Ok` means: taken as
-    /// durably as the sink promises.
+    /// Appends whole records, each one line ending in `\n`, in order. `Ok` means: taken. They
+    /// survive this process from then on; with `before_effect`, one of them announces an effect
+    /// that will be durable itself, so they should survive a power cut too, unless the operator
+    /// told the sink otherwise.
     ///
     /// # Errors
     /// Any; the records are then refused, and none of them may be half there after a reopen.
-    fn append(&mut self, lines: &[u8]) -> io::Result<()>;
+    fn append(&mut self, lines: &[u8], before_effect: bool) -> io::Result<()>;
 
     /// Reopens what it writes to (log rotation).
     ///

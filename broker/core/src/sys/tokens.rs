@@ -79,14 +79,11 @@ pub(super) async fn accessors(sys: &Sys) -> Result<Served> {
 }
 
 pub(super) async fn create(sys: &Sys, ask: &Ask<'_>, orphan: bool) -> Result<Served> {
-    let mut wanted: CreateToken = ask.fields.parse()?;
-    wanted.no_parent |= orphan;
-    // `create-orphan` is itself the permission to make orphans.
-    let privileged = orphan || ask.sudo();
+    let wanted: CreateToken = ask.fields.parse()?;
+    // To make orphans `create-orphan` is permission enough; for anything else it is not sudo.
     let path = if orphan { "auth/token/create-orphan" } else { "auth/token/create" };
-    let named = wanted.policies.clone();
-    let Issued { auth, mut warnings } = sys.tokens.create(identity(ask)?, wanted, privileged, path).await?;
-    for name in named.iter().filter(|name| *name != "root") {
+    let Issued { auth, mut warnings } = sys.tokens.create(identity(ask)?, wanted, ask.sudo(), path).await?;
+    for name in auth.policies.iter().filter(|name| *name != "root") {
         if sys.policies.get(name).await.ok().flatten().is_none() {
             warnings.push(format!("Policy {name:?} does not exist"));
         }

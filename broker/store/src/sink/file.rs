@@ -18,25 +18,37 @@ use super::{Options, SinkError, only};
 const MAX_LINE: u64 = 16 << 20;
 const CHUNK: u64 = 64 << 10;
 
-/// Options: `file_path` (absolute), `sync` (`true` or `false`, default `true`).
+/// Options: `file_path` (absolute), `sync` (`always`, `effects` or `never`, default `effects`).
 pub(super) fn open(options: &Options) -> Result<Box<dyn Sink>, SinkError> {
     let bad = |option: &str, expected| SinkError::Option { option: option.to_owned(), expected };
     only(options, &["file_path", "sync"], "the file sink has the options file_path and sync")?;
     let path = options.get("file_path").map(Path::new).filter(|path| path.is_absolute());
     let path = path.ok_or_else(|| bad("file_path", "expected an absolute path"))?;
-    let sync = match options.get("sync").map_or("true", String::as_str) {
-        "true" => true,
-        "false" => false,
-        _ => return Err(bad("sync", "expected true or false")),
+    let sync = match options.get("sync").map_or("effects", String::as_str) {
+        "always" => Sync::Always,
+        "effects" => Sync::Effects,
+        "never" => Sync::Never,
+        _ => return Err(bad("sync", "expected always, effects or never")),
     };
     Ok(Box::new(FileSink::open(path, sync)?))
 }
 
-/// Appends to a file; with `sync` each group of records is on the disk before it counts.
+/// When a group of records must be on the disk before it counts; else the kernel has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// Always: even a cached read waits for the disk.
+    Always,
+    /// When something in it comes before an effect.
+    Effects,
+    /// Never: a power cut loses the last records, though not what they were about.
+    Never,
+}
+
+/// Appends to a file.
 #[derive(Debug)]
 pub struct FileSink {
     path: PathBuf,
-    sync: bool,
+    sync: Sync,
     file: Box<dyn Medium>,
     /// A group could not be taken back: the file ends in half a record.
     torn: bool,
@@ -74,25 +86,29 @@ impl FileSink {
     ///
     /// # Errors
     /// [`SinkError`]; the file is unchanged, but for a torn last record.
-    pub fn open(path: &Path, sync: bool) -> Result<Self, SinkError> {
+    pub fn open(path: &Path, sync: Sync) -> Result<Self, SinkError> {
         let mut file: Box<dyn Medium> = Box::new(regular(path)?);
         repair(path, &mut *file)?;
         Ok(Self { path: path.to_owned(), sync, file, torn: false })
     }
 
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn write(&mut self, lines: &[u8], before_effect: bool) -> io::Result<()> {
         self.file.append(lines)?;
-        if self.sync { self.file.sync() } else { Ok(()) }
+        match self.sync {
+            Sync::Effects if !before_effect => Ok(()),
+            Sync::Never => Ok(()),
+            Sync::Always | Sync::Effects => self.file.sync(),
+        }
     }
 }
 
 impl Sink for FileSink {
-    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn append(&mut self, lines: &[u8], before_effect: bool) -> io::Result<()> {
         if self.torn {
             self.reopen()?;
         }
         let before = self.file.len()?;
-        self.write(lines).inspect_err(|_| self.torn = self.file.cut(before).is_err())
+        self.write(lines, before_effect).inspect_err(|_| self.torn = self.file.cut(before).is_err())
     }
 
     fn reopen(&mut self) -> io::Result<()> {
@@ -206,8 +222,8 @@ mod tests {
     fn failing(room: usize, syncs: bool, cuts: bool) -> (tempfile::TempDir, FileSink) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
-        let mut sink = FileSink::open(&path, true).unwrap();
-        sink.append(b"{\"first\":1}\n").unwrap();
+        let mut sink = FileSink::open(&path, Sync::Effects).unwrap();
+        sink.append(b"{\"first\":1}\n", true).unwrap();
         sink.file = Box::new(FailingDisk { file: regular(&path).unwrap(), room, syncs, cuts });
         (folder, sink)
     }
@@ -216,7 +232,7 @@ mod tests {
     fn a_short_write_is_taken_back_whole() {
         for room in 0..12 {
             let (_folder, mut sink) = failing(room, true, true);
-            let error = sink.append(b"{\"second\":2}\n").unwrap_err();
+            let error = sink.append(b"{\"second\":2}\n", true).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::StorageFull);
             assert_eq!(fs::read(&sink.path).unwrap(), b"{\"first\":1}\n", "after {room} bytes");
         }
@@ -225,16 +241,33 @@ mod tests {
     #[test]
     fn a_record_that_did_not_reach_the_disk_is_taken_back() {
         let (_folder, mut sink) = failing(99, false, true);
-        assert!(sink.append(b"{\"second\":2}\n").is_err());
+        assert!(sink.append(b"{\"second\":2}\n", true).is_err());
         assert_eq!(fs::read(&sink.path).unwrap(), b"{\"first\":1}\n");
+    }
+
+    #[test]
+    fn records_that_announce_no_effect_wait_for_no_disk() {
+        for (sync, before_effect, fails) in [
+            (Sync::Always, false, true),
+            (Sync::Always, true, true),
+            (Sync::Effects, false, false),
+            (Sync::Effects, true, true),
+            (Sync::Never, false, false),
+            (Sync::Never, true, false),
+        ] {
+            let (_folder, mut sink) = failing(99, false, true);
+            sink.sync = sync;
+            let result = sink.append(b"{\"second\":2}\n", before_effect);
+            assert_eq!(result.is_err(), fails, "{sync:?} {before_effect}");
+        }
     }
 
     #[test]
     fn half_a_record_that_could_not_be_taken_back_is_cut_off_before_the_next() {
         let (_folder, mut sink) = failing(4, true, false);
-        assert!(sink.append(b"{\"second\":2}\n").is_err());
+        assert!(sink.append(b"{\"second\":2}\n", true).is_err());
         assert_eq!(fs::read(&sink.path).unwrap(), b"{\"first\":1}\n{\"se");
-        sink.append(b"{\"third\":3}\n").unwrap();
+        sink.append(b"{\"third\":3}\n", true).unwrap();
         assert_eq!(fs::read(&sink.path).unwrap(), b"{\"first\":1}\n{\"third\":3}\n");
     }
 }

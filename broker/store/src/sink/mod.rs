@@ -10,7 +10,10 @@ use warder_core::port::sink::Sink;
 mod file;
 mod stdout;
 
-pub use self::{file::FileSink, stdout::StdoutSink};
+pub use self::{
+    file::{FileSink, Sync},
+    stdout::StdoutSink,
+};
 
 /// Options by name, as an operator wrote them.
 pub type Options = BTreeMap<String, String>;

@@ -17,7 +17,7 @@ pub(super) fn open(options: &Options) -> Result<Box<dyn Sink>, SinkError> {
 pub struct StdoutSink<W = io::Stdout>(pub W);
 
 impl<W: Write + Send + 'static> Sink for StdoutSink<W> {
-    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn append(&mut self, lines: &[u8], _: bool) -> io::Result<()> {
         self.0.write_all(lines)?;
         self.0.flush()
     }

@@ -7,10 +7,10 @@ use std::{
 };
 
 use warder_core::port::sink::Sink;
-use warder_store::sink::{self, FileSink, Options, SinkError, StdoutSink};
+use warder_store::sink::{self, FileSink, Options, SinkError, StdoutSink, Sync};
 
 fn open(path: &Path) -> Result<FileSink, SinkError> {
-    FileSink::open(path, true)
+    FileSink::open(path, Sync::Always)
 }
 
 #[test]
@@ -19,12 +19,12 @@ fn records_are_appended_and_the_last_is_found_again() {
     let path = folder.path().join("audit.log");
     let mut sink = open(&path).unwrap();
     assert_eq!(sink.last_line().unwrap(), None);
-    sink.append(b"{\"n\":1}\n{\"n\":2}\n").unwrap();
+    sink.append(b"{\"n\":1}\n{\"n\":2}\n", true).unwrap();
     drop(sink);
     let mut sink = open(&path).unwrap();
     assert_eq!(sink.last_line().unwrap().as_deref(), Some(&b"{\"n\":2}"[..]));
     let long = [&b"{\"long\":\""[..], &vec![b'x'; 200_000], b"\"}"].concat();
-    sink.append(&[&long[..], b"\n"].concat()).unwrap();
+    sink.append(&[&long[..], b"\n"].concat(), true).unwrap();
     assert_eq!(sink.last_line().unwrap(), Some(long));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -74,17 +74,17 @@ fn a_rotated_log_is_left_at_reopen_and_not_before() {
     let folder = tempfile::tempdir().unwrap();
     let (path, rotated) = (folder.path().join("audit.log"), folder.path().join("audit.log.1"));
     let mut sink = open(&path).unwrap();
-    sink.append(b"{\"n\":1}\n").unwrap();
+    sink.append(b"{\"n\":1}\n", true).unwrap();
     fs::rename(&path, &rotated).unwrap();
-    sink.append(b"{\"n\":2}\n").unwrap();
+    sink.append(b"{\"n\":2}\n", true).unwrap();
     sink.reopen().unwrap();
-    sink.append(b"{\"n\":3}\n").unwrap();
+    sink.append(b"{\"n\":3}\n", true).unwrap();
     assert_eq!(fs::read(&rotated).unwrap(), b"{\"n\":1}\n{\"n\":2}\n");
     assert_eq!(fs::read(&path).unwrap(), b"{\"n\":3}\n");
     fs::rename(&path, &rotated).unwrap();
     fs::create_dir(&path).unwrap();
     assert!(sink.reopen().is_err());
-    sink.append(b"{\"n\":4}\n").unwrap();
+    sink.append(b"{\"n\":4}\n", true).unwrap();
     assert_eq!(fs::read(&rotated).unwrap(), b"{\"n\":3}\n{\"n\":4}\n", "the old one stays in use");
 }
 
@@ -95,7 +95,7 @@ fn options_are_checked_by_name() {
     for (kind, given, expected) in [
         ("file", &[][..], "option file_path: expected an absolute path"),
         ("file", &[("file_path", "audit.log")], "option file_path: expected an absolute path"),
-        ("file", &[("file_path", "/tmp/x"), ("sync", "yes")], "option sync: expected true or false"),
+        ("file", &[("file_path", "/tmp/x"), ("sync", "yes")], "option sync: expected always, effects or never"),
         ("file", &[("path", "/tmp/x")], "option path: the file sink has the options file_path and sync"),
         ("stdout", &[("sync", "true")], "option sync: the stdout sink has no options"),
         ("syslog", &[], "there is no audit sink of kind syslog; the kinds are file and stdout"),
@@ -105,8 +105,8 @@ fn options_are_checked_by_name() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
-    let mut sink = sink::open("file", &options(&[("file_path", path.to_str().unwrap()), ("sync", "false")])).unwrap();
-    sink.append(b"{}\n").unwrap();
+    let mut sink = sink::open("file", &options(&[("file_path", path.to_str().unwrap()), ("sync", "never")])).unwrap();
+    sink.append(b"{}\n", true).unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"{}\n");
     assert!(sink::open("stdout", &options(&[])).is_ok());
 }
@@ -114,9 +114,9 @@ fn options_are_checked_by_name() {
 #[test]
 fn stdout_takes_whole_records_and_remembers_none() {
     let mut sink = StdoutSink(Vec::new());
-    sink.append(b"{}\n").unwrap();
+    sink.append(b"{}\n", true).unwrap();
     sink.reopen().unwrap();
     assert_eq!((sink.last_line().unwrap(), &sink.0[..]), (None, &b"{}\n"[..]));
     let mut full = StdoutSink(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
-    assert!(full.append(b"{}\n").is_err());
+    assert!(full.append(b"{}\n", true).is_err());
 }

@@ -88,7 +88,7 @@ impl SinkDouble {
 }
 
 impl Sink for SinkDouble {
-    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn append(&mut self, lines: &[u8], _: bool) -> io::Result<()> {
         let mut gate = self.0.gate.lock().unwrap();
         let open = gate.as_ref().is_some_and(|(began, word)| began.send(()).is_err() || word.recv().is_err());
         if open {

@@ -35,6 +35,39 @@ async fn policies_follow_the_parent_unless_the_caller_has_sudo() {
     assert_eq!(sudo.auth.policies, ["default", "other"]);
 }
 
+/// `[""]`, which `-policy=""` sends, once made a full copy of the parent: root from root.
+#[tokio::test]
+async fn a_list_of_empty_names_asks_for_nothing() {
+    let f = Fixture::new().await;
+    assert_eq!(f.by_root(r#"{"policies":[""," "]}"#).await.auth.policies, ["default"]);
+    let parent = f.token(r#"{"policies":"ops"}"#).await;
+    assert_eq!(f.plain(&parent, r#"{"policies":""}"#).await.unwrap().auth.policies, ["default"]);
+}
+
+#[tokio::test]
+async fn no_default_policy_takes_default_out_wherever_it_came_from() {
+    let f = Fixture::new().await;
+    let parent = f.token(r#"{"policies":"ops"}"#).await;
+    assert_eq!(f.plain(&parent, r#"{"no_default_policy":true}"#).await.unwrap().auth.policies, ["ops"]);
+    let named = f.by_root(r#"{"policies":["default"],"no_default_policy":true}"#).await;
+    assert!(named.auth.policies.is_empty(), "{:?}", named.auth.policies);
+}
+
+/// `create-orphan` is permission for orphans, not sudo.
+#[tokio::test]
+async fn the_orphan_route_grants_nothing_but_the_missing_parent() {
+    let f = Fixture::new().await;
+    let parent = f.who(&f.token(r#"{"policies":"ops"}"#).await).await;
+    let route = "auth/token/create-orphan";
+    for (wish, words) in [
+        (r#"{"policies":"other"}"#, "child policies must be subset of parent"),
+        (r#"{"period":"1h"}"#, "root or sudo privileges required to create periodic token"),
+        (r#"{"id":"chosen"}"#, "root or sudo privileges required to specify token id"),
+    ] {
+        assert_eq!(refusal(f.tokens.create(&parent, ask(wish), false, route).await), words, "{wish}");
+    }
+}
+
 #[tokio::test]
 async fn root_comes_from_root_alone() {
     let f = Fixture::new().await;

@@ -11,7 +11,7 @@ async fn an_expired_token_is_refused_at_the_millisecond_even_when_remembered() {
     f.clock.advance(Duration::from_millis(1));
     assert!(!f.lives(&token).await);
     assert_eq!(refusal(f.tokens.lookup(Which::Token(&token)).await), "bad token");
-    assert_eq!(refusal(f.tokens.renew(Which::Token(&token), None).await), "bad token");
+    assert_eq!(refusal(f.tokens.renew(Which::Token(&token), None).await), "token not found");
 }
 
 #[tokio::test]
