@@ -183,7 +183,7 @@ pub(crate) fn case(paths: usize, asks: usize) -> impl Strategy<Value = Case> {
 type Aim = Option<(Index, &'static str)>;
 
 fn aim() -> impl Strategy<Value = Aim> {
-    prop::option::of((any::<Index>(), select(vec!["", "a", "b/a", "/", "+a"])))
+    prop::option::weighted(0.75, (any::<Index>(), select(vec!["", "a", "b/a", "/", "+a"])))
 }
 
 /// A path that a rule of the policies could be about.
@@ -196,6 +196,7 @@ pub(crate) fn near(policies: &Policies, index: Index, end: &str) -> Option<Strin
 }
 
 fn policies() -> impl Strategy<Value = Policies> {
+    let block = || prop_oneof![5 => block(), 4 => conditional(), 1 => privileged()];
     vec(vec(block(), 0..7), 1..4).prop_map(Policies)
 }
 
@@ -208,16 +209,40 @@ fn block() -> impl Strategy<Value = Block> {
     })
 }
 
+/// A block about the system, where `sudo` or its absence decides.
+fn privileged() -> impl Strategy<Value = Block> {
+    let capabilities = select(vec![vec!["read", "list"], vec!["read", "list", "sudo"], vec!["read", "sudo"]]);
+    (select(SYSTEM_RULES), capabilities).prop_map(|(path, capabilities)| Block {
+        path: path.to_owned(),
+        capabilities,
+        allowed: Parameters::new(),
+        denied: Parameters::new(),
+        required: Vec::new(),
+        min_wrap: 0,
+        max_wrap: 0,
+    })
+}
+
+/// A block whose conditions are what decides.
+fn conditional() -> impl Strategy<Value = Block> {
+    let path = select(vec!["a/*", "a/a", "b/+", "ab/+/a", "+/b"]);
+    (path, parameters(), parameters(), required(), wrapping()).prop_map(
+        |(path, allowed, denied, required, (min_wrap, max_wrap))| {
+            let capabilities = vec!["create", "read", "update", "list", "delete", "patch"];
+            Block { path: path.to_owned(), capabilities, allowed, denied, required, min_wrap, max_wrap }
+        },
+    )
+}
+
 fn rule_path() -> impl Strategy<Value = String> {
     let first = select(vec!["a", "b", "ab", "+"]);
     let segments = vec(select(vec!["a", "b", "ab", "+", "+a", "a+"]), 0..4);
     let ends = select(vec!["", "*", "/*", "/", "*"]);
-    let random = (first, segments, ends).prop_map(|(first, segments, end)| {
+    (first, segments, ends).prop_map(|(first, segments, end)| {
         let path = [vec![first], segments].concat().join("/") + end;
         // Neither server takes this for a wildcard.
         path.replace("+*", "+/*")
-    });
-    prop_oneof![12 => random, 1 => select(SYSTEM_RULES).prop_map(str::to_owned)]
+    })
 }
 
 fn capabilities() -> impl Strategy<Value = Vec<&'static str>> {
@@ -232,22 +257,23 @@ fn parameters() -> impl Strategy<Value = Parameters> {
 }
 
 fn required() -> impl Strategy<Value = Vec<&'static str>> {
-    prop_oneof![8 => Just(Vec::new()), 1 => vec(select(vec!["k", "J"]), 1..3)]
+    prop_oneof![16 => Just(Vec::new()), 1 => vec(select(vec!["k", "J"]), 1..3)]
 }
 
 fn wrapping() -> impl Strategy<Value = (u64, u64)> {
-    prop_oneof![12 => Just((0, 0)), 1 => select(vec![(60, 0), (0, 90), (60, 90), (90, 90)])]
+    prop_oneof![24 => Just((0, 0)), 1 => select(vec![(60, 0), (0, 90), (60, 90), (90, 90)])]
 }
 
 fn constant() -> impl Strategy<Value = Value> {
     let glob = select(vec!["a", "a*", "*b", "*ab*", "*", "**", "b"]).prop_map(Value::from);
-    prop_oneof![6 => glob, 3 => value()]
+    prop_oneof![1 => glob, 1 => value()]
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    let others = [json!(true), json!(3), json!(["a"]), json!(["a", 3]), json!({"a": "b"}), json!({"a": {"b": "c"}})];
+    let others =
+        [json!(true), json!(3), json!(3), json!(["a"]), json!(["a", 3]), json!({"a": "b"}), json!({"a": {"b": "c"}})];
     let text = select(vec!["a", "b", "ab", "bab", "*", ""]).prop_map(Value::from);
-    prop_oneof![4 => text, 2 => select(others.to_vec())]
+    prop_oneof![1 => text, 1 => select(others.to_vec())]
 }
 
 fn request_path() -> impl Strategy<Value = String> {
@@ -262,13 +288,18 @@ fn ask() -> impl Strategy<Value = Ask> {
     use Operation::{Create, Delete, List, Patch, Read, Update};
     let names = || select(vec!["k", "K", "j", "J"]);
     let wrap = || prop_oneof![6 => Just(None), 1 => select(vec![Some(59), Some(60), Some(90), Some(91)])];
-    let written = (select(vec![Create, Update, Update, Patch]), request_path(), btree_map(names(), value(), 0..3), wrap());
+    let written =
+        (select(vec![Create, Update, Update, Patch]), request_path(), btree_map(names(), value(), 0..3), wrap());
     let text = select(vec!["a", "b", "ab", "bab", "*"]).prop_map(Value::from);
     let paths = prop_oneof![5 => request_path(), 1 => select(SYSTEM).prop_map(str::to_owned)];
     let read = (Just(Read), paths.clone(), btree_map(names(), text, 0..2), wrap());
     let bare = (select(vec![List, List, Delete]), paths, Just(BTreeMap::new()), wrap());
-    prop_oneof![3 => written, 2 => read, 2 => bare]
-        .prop_map(|(operation, path, fields, wrap)| Ask { operation, path, fields, wrap })
+    prop_oneof![3 => written, 2 => read, 2 => bare].prop_map(|(operation, path, fields, wrap)| Ask {
+        operation,
+        path,
+        fields,
+        wrap,
+    })
 }
 
 /// Lists are of folders and writes of leaves below a mount; nothing of the system is written.

@@ -61,7 +61,8 @@ fn parameters(blocks: &[&Block], fields: &BTreeMap<&'static str, Value>, whose: 
     required.map(|name| name.to_lowercase()).all(|name| fields.contains_key(name.as_str()))
         && fields.iter().all(|(name, value)| {
             let name = name.to_lowercase();
-            let refused = denied.get(&name).is_some_and(|had| had.is_empty() || had.iter().any(|one| is(one, value, whose)));
+            let refused =
+                denied.get(&name).is_some_and(|had| had.is_empty() || had.iter().any(|one| is(one, value, whose)));
             let listed = match allowed.get(&name) {
                 _ if allowed.is_empty() || (any_allowed && allowed.len() == 1) => true,
                 None => any_allowed,
@@ -109,9 +110,9 @@ fn equal(one: &Value, other: &Value, whose: Whose) -> bool {
         (Value::Object(one), Value::Object(other)) => {
             let nested = |value: &Value| value.is_object() && whose == Whose::OpenBao;
             one.len() == other.len()
-                && one.iter().all(|(name, one)| {
-                    !nested(one) && other.get(name).is_some_and(|other| equal(one, other, whose))
-                })
+                && one
+                    .iter()
+                    .all(|(name, one)| !nested(one) && other.get(name).is_some_and(|other| equal(one, other, whose)))
         }
         _ => one == other,
     }
@@ -126,7 +127,8 @@ fn winners<'a>(policies: &'a Policies, list: bool, path: &str) -> Option<Vec<&'a
         let rules = blocks.iter().map(|block| &block.path);
         rules.filter(|rule| wild(rule) && matches(rule, path)).max_by(|one, other| compare(one, other))
     };
-    let rule = exact(path).or_else(|| shorter.and_then(exact)).or_else(|| best(path)).or_else(|| shorter.and_then(best))?;
+    let rule =
+        exact(path).or_else(|| shorter.and_then(exact)).or_else(|| best(path)).or_else(|| shorter.and_then(best))?;
     Some(blocks.iter().copied().filter(|block| block.path == *rule).collect())
 }
 
