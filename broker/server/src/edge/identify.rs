@@ -1,6 +1,6 @@
 //! What a request says of itself in its headers: id, trace, credential, namespace.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, Version, header};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use warder_core::{
     error::{Error, ErrorKind},
@@ -107,6 +107,18 @@ fn token(field: &'static str, value: &[u8]) -> Result<Option<Secret>, Error> {
         return Err(Error::invalid(field, "a token has printable ASCII characters only"));
     }
     Ok((!value.is_empty()).then(|| Secret::from(value)))
+}
+
+/// Refuses an HTTP/1.1 request that does not name exactly one host (RFC 9112, section 3.2): proxies
+/// on the way might have read another one.
+///
+/// # Errors
+/// `invalid_request` at `Host`.
+pub(crate) fn host(version: Version, headers: &HeaderMap) -> Result<(), Error> {
+    if version == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
+        return Err(Error::invalid("Host", "expected exactly one Host header"));
+    }
+    Ok(())
 }
 
 /// Refuses what this version cannot honour and must not ignore.

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use warder_core::identity::Peer;
 
-use super::{Edge, tls};
+use super::{Edge, prompt::Prompt, tls};
 
 /// How long open requests may take to end once draining began.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -127,7 +127,8 @@ async fn http(
         .max_concurrent_streams(256)
         .keep_alive_interval(Duration::from_secs(60))
         .keep_alive_timeout(limits.slow_head);
-    let served = watcher.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned()).await;
+    let stream = TokioIo::new(Prompt::new(stream, limits.slow_head));
+    let served = watcher.watch(builder.serve_connection(stream, service).into_owned()).await;
     if let Err(error) = served {
         tracing::debug!(error.chain = %error, "connection ended early");
     }

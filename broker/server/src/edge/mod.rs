@@ -14,6 +14,7 @@ mod limits;
 pub(crate) mod listener;
 pub(crate) mod metrics;
 mod problem;
+mod prompt;
 mod reply;
 mod rest;
 mod route;
@@ -132,6 +133,7 @@ impl Edge {
             let path = decode::path(head.uri.path())?;
             let (route, capture) = route::find(head.method.as_str(), &path)?;
             let query = Query::parse(head.uri.query().unwrap_or_default())?;
+            identify::host(head.version, &head.headers)?;
             identify::honourable(&head.headers)?;
             Ok::<_, Refusal>((route, capture, query))
         })();
