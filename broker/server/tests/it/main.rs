@@ -4,6 +4,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a fixture that breaks ends its test")]
 
 mod command_line;
+mod every_door;
+mod hostile;
 mod quick_start;
+mod raw;
 mod running;
+mod tls;
 mod wire_limits;

@@ -18,11 +18,17 @@ pub(crate) struct Running {
 impl Running {
     /// Starts it on a free port and reads its banner.
     pub(crate) fn dev(arguments: &[&str]) -> Self {
+        Self::dev_telling(Stdio::inherit(), arguments)
+    }
+
+    /// The same with its log going there.
+    pub(crate) fn dev_telling(log: Stdio, arguments: &[&str]) -> Self {
         let mut child = Command::new(BINARY)
             .args(["dev", "--listen", "127.0.0.1:0", "--log", "warn"])
             .args(arguments)
             .env_remove("WARDER_TOKEN")
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);

@@ -1,26 +1,13 @@
 //! Limits that need raw bytes: clients refuse to send these.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::TcpStream,
-    time::Duration,
-};
-
 use serde_json::{Value, json};
 
-use crate::running::Running;
+use crate::{raw, running::Running};
 
-/// Sends bytes, reads until the server closes or is done, splits status, head and body.
 fn send(warder: &Running, request: &[u8]) -> (u16, String, Value) {
-    let mut stream = TcpStream::connect(warder.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    stream.write_all(request).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let text = String::from_utf8(answer).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text}"));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, head.to_ascii_lowercase(), serde_json::from_str(body).unwrap_or(Value::Null))
+    let answer = raw::send(warder.address, request);
+    let body = answer.json();
+    (answer.status, answer.head, body)
 }
 
 fn head(method: &str, target: &str, more: &str) -> String {
@@ -101,8 +88,63 @@ fn what_is_over_a_limit_or_ambiguous_is_refused_with_its_field_and_stores_nothin
         );
         assert!(head.contains("content-type: application/problem+json") && head.contains("x-request-id: "), "{head}");
     }
-    let (status, ..) = send(&warder, head("GET", "/api/v1/secrets/?list=true", "").as_bytes());
-    assert_eq!(status, 404, "nothing was stored");
+    let (status, _, names) = send(&warder, head("GET", "/api/v1/secrets/?list=true", "").as_bytes());
+    assert_eq!((status, names), (200, json!({"keys": [], "next": null})), "nothing was stored");
+    let (status, ..) = send(&warder, head("GET", "/api/v1/secrets/a/?list=true", "").as_bytes());
+    assert_eq!(status, 404, "only the root is there when empty");
+}
+
+#[test]
+fn head_is_get_without_its_body() {
+    let warder = Running::dev(&["--root-token", "root"]);
+    let mut put = head("PUT", "/api/v1/secrets/a", "Content-Length: 9\r\n").into_bytes();
+    put.extend_from_slice(b"{\"b\":\"c\"}");
+    assert_eq!(send(&warder, &put).0, 201);
+    for target in ["/api/v1/secrets/a", "/api/v1/secrets/none", "/api/v1/mounts", "/livez"] {
+        let whole = raw::send(warder.address, head("GET", target, "X-Request-Id: r-1\r\n").as_bytes());
+        let bare = raw::send(warder.address, head("HEAD", target, "X-Request-Id: r-1\r\n").as_bytes());
+        let undated =
+            |text: &str| text.lines().filter(|line| !line.starts_with("date:")).collect::<Vec<_>>().join("\n");
+        assert_eq!(undated(&whole.head), undated(&bare.head), "{target}");
+        assert!(bare.body.is_empty() && !whole.body.is_empty(), "{target}");
+    }
+    assert_eq!(send(&warder, head("HEAD", "/api/v1/policies:explain", "").as_bytes()).0, 405);
+}
+
+#[test]
+fn tokens_and_warnings_have_the_native_shape() {
+    let warder = Running::dev(&["--root-token", "root"]);
+    let ask = |method: &str, target: &str, body: &str| {
+        let mut request = head(method, target, &format!("Content-Length: {}\r\n", body.len())).into_bytes();
+        request.extend_from_slice(body.as_bytes());
+        let (status, _, answer) = send(&warder, &request);
+        (status, answer)
+    };
+    let wanted = r#"{"policies":["nobody-wrote-it"],"ttl":"1h","metadata":{"team":"a"}}"#;
+    let (status, made) = ask("POST", "/api/v1/auth/tokens", wanted);
+    assert_eq!((status, made["warnings"].as_array().map(Vec::len)), (201, Some(1)), "{made}");
+    let accessor = made["accessor"].as_str().unwrap();
+    let (status, shown) = ask("GET", &format!("/api/v1/auth/tokens/{accessor}"), "");
+    assert_eq!((status, &shown["creation_ttl_seconds"], &shown["kind"]), (200, &json!(3600), &json!("service")));
+    assert_eq!((&shown["metadata"], &shown["entity_id"]), (&json!({"team": "a"}), &Value::Null));
+    for name in ["id", "ttl", "meta", "issue_time", "expire_time", "creation_time", "warnings"] {
+        assert!(shown.get(name).is_none(), "{name}: {shown}");
+    }
+    assert!(
+        shown["expires_at"].as_str().unwrap().ends_with('Z') && shown["created_at"].as_str().unwrap().ends_with('Z')
+    );
+    let (status, own) = ask("GET", "/api/v1/auth/self", "");
+    assert_eq!((status, &own["expires_at"], &own["metadata"]), (200, &Value::Null, &json!({})));
+    assert!(!own.to_string().contains("\"root\":") && own.get("id").is_none());
+    let (status, unknown) = ask("GET", "/api/v1/auth/tokens/unknown", "");
+    assert_eq!((status, &unknown["field"]), (404, &json!("accessor")));
+    let (_, default) = ask("GET", "/api/v1/policies/default", "");
+    assert_eq!(default["updated_at"], Value::Null);
+    let (status, malformed) = ask("PUT", "/api/v1/secrets/a", "{\"a\":\n 1,}");
+    assert_eq!((status, &malformed["field"]), (400, &json!("body")));
+    assert!(malformed["detail"].as_str().unwrap().contains("line 2 column 4"), "{malformed}");
+    let (status, looked) = ask("GET", "/v1/auth/token/lookup-self", "");
+    assert_eq!((status, &looked["data"]["id"]), (200, &json!("root")), "Vault's door keeps Vault's shape");
 }
 
 #[test]

@@ -1,0 +1,267 @@
+//! Every route of every door, and every path that the broker itself serves, with every kind of
+//! token. A route without a row here fails the test, and so does a row without a route.
+
+use std::{collections::BTreeSet, sync::mpsc, time::Duration};
+
+use serde_json::{Value, json};
+use warder::edge::routes;
+use warder_core::{request::Operation, sys};
+
+use self::Expect::{Open, Token};
+use crate::{raw, running::Running};
+
+const ROOT: &str = "root";
+const UNKNOWN: &str = "hvs.AAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// What a row expects of the six tokens.
+#[derive(Clone, Copy)]
+enum Expect {
+    /// One status whoever asks.
+    Open(u16),
+    /// Refused without a living token; with the default policy only; with the root policy.
+    Token(u16, u16),
+}
+
+/// Method, pattern, target below the pattern's door, body, expectation. `$accessor` and `$token`
+/// are those of a token made for the row.
+type Row = (&'static str, &'static str, &'static str, &'static str, Expect);
+
+const HOUR: &str = r#"{"ttl":"1h"}"#;
+const NAMED: &str = r#"{"accessor":"$accessor"}"#;
+const TEXT: &str = r#"{"token":"$token"}"#;
+const POLICY: &str = r#"{"policy":"path \"a\" { capabilities = [\"read\"] }"}"#;
+const EXPLAIN: &str = r#"{"path":"secret/data/a","operation":"read"}"#;
+const INIT: &str = r#"{"shares":1,"threshold":1}"#;
+const VAULT_INIT: &str = r#"{"secret_shares":1,"secret_threshold":1}"#;
+const RESET: &str = r#"{"reset":true}"#;
+
+/// The routes of the router.
+const ROUTES: &[Row] = &[
+    ("GET", "/health", "/health", "", Open(200)),
+    ("HEAD", "/health", "/health", "", Open(200)),
+    ("GET", "/livez", "/livez", "", Open(200)),
+    ("HEAD", "/livez", "/livez", "", Open(200)),
+    ("GET", "/metrics", "/metrics", "", Open(200)),
+    ("GET", "/api/v1/secrets", "/api/v1/secrets?list=true", "", Token(403, 200)),
+    ("GET", "/api/v1/secrets/", "/api/v1/secrets/?list=true", "", Token(403, 200)),
+    ("GET", "/api/v1/secrets/{path...}/versions", "/api/v1/secrets/door/versions", "", Token(403, 200)),
+    (
+        "POST",
+        "/api/v1/secrets/{path...}/undelete",
+        "/api/v1/secrets/door/undelete",
+        r#"{"versions":[1]}"#,
+        Token(403, 200),
+    ),
+    ("GET", "/api/v1/secrets/{path...}", "/api/v1/secrets/door", "", Token(403, 200)),
+    ("PUT", "/api/v1/secrets/{path...}", "/api/v1/secrets/door", "{}", Token(403, 200)),
+    ("PATCH", "/api/v1/secrets/{path...}", "/api/v1/secrets/door", "{}", Token(403, 200)),
+    ("DELETE", "/api/v1/secrets/{path...}", "/api/v1/secrets/door", "", Token(403, 204)),
+    ("POST", "/api/v1/auth/login", "/api/v1/auth/login", r#"{"method":"none"}"#, Open(401)),
+    ("GET", "/api/v1/auth/self", "/api/v1/auth/self", "", Token(200, 200)),
+    ("POST", "/api/v1/auth/renew", "/api/v1/auth/renew", "{}", Token(200, 200)),
+    ("POST", "/api/v1/auth/revoke", "/api/v1/auth/revoke", "", Token(204, 204)),
+    ("POST", "/api/v1/auth/tokens", "/api/v1/auth/tokens", HOUR, Token(403, 201)),
+    ("GET", "/api/v1/auth/tokens", "/api/v1/auth/tokens", "", Token(403, 200)),
+    ("POST", "/api/v1/auth/tokens/{accessor}/renew", "/api/v1/auth/tokens/$accessor/renew", "{}", Token(403, 200)),
+    ("GET", "/api/v1/auth/tokens/{accessor}", "/api/v1/auth/tokens/$accessor", "", Token(403, 200)),
+    ("DELETE", "/api/v1/auth/tokens/{accessor}", "/api/v1/auth/tokens/$accessor", "", Token(403, 204)),
+    ("GET", "/api/v1/policies", "/api/v1/policies", "", Token(403, 200)),
+    ("POST", "/api/v1/policies:explain", "/api/v1/policies:explain", EXPLAIN, Token(403, 200)),
+    ("GET", "/api/v1/policies/{name}", "/api/v1/policies/door", "", Token(403, 200)),
+    ("PUT", "/api/v1/policies/{name}", "/api/v1/policies/door", POLICY, Token(403, 204)),
+    ("DELETE", "/api/v1/policies/{name}", "/api/v1/policies/door", "", Token(403, 204)),
+    ("GET", "/api/v1/mounts", "/api/v1/mounts", "", Token(403, 200)),
+    ("GET", "/api/v1/mounts/{path...}", "/api/v1/mounts/door", "", Token(403, 200)),
+    ("PUT", "/api/v1/mounts/{path...}", "/api/v1/mounts/made/native", r#"{"plugin":"kv"}"#, Token(403, 204)),
+    ("DELETE", "/api/v1/mounts/{path...}", "/api/v1/mounts/door", "", Token(403, 204)),
+    ("GET", "/api/v1/plugins", "/api/v1/plugins", "", Token(403, 200)),
+    ("GET", "/api/v1/audit", "/api/v1/audit", "", Token(403, 200)),
+    ("GET", "/api/v1/sys/status", "/api/v1/sys/status", "", Open(200)),
+    ("POST", "/api/v1/sys/init", "/api/v1/sys/init", INIT, Open(409)),
+    ("POST", "/api/v1/sys/unseal", "/api/v1/sys/unseal", RESET, Open(200)),
+    ("POST", "/api/v1/sys/seal", "/api/v1/sys/seal", "", Token(403, 204)),
+    ("GET", "/v1/sys/health", "/v1/sys/health", "", Open(200)),
+    ("HEAD", "/v1/sys/health", "/v1/sys/health", "", Open(200)),
+    ("GET", "/v1/sys/seal-status", "/v1/sys/seal-status", "", Open(200)),
+    ("GET", "/v1/sys/init", "/v1/sys/init", "", Open(200)),
+    ("PUT", "/v1/sys/init", "/v1/sys/init", VAULT_INIT, Open(400)),
+    ("POST", "/v1/sys/init", "/v1/sys/init", VAULT_INIT, Open(400)),
+    ("PUT", "/v1/sys/unseal", "/v1/sys/unseal", RESET, Open(200)),
+    ("POST", "/v1/sys/unseal", "/v1/sys/unseal", RESET, Open(200)),
+    ("GET", "/v1/sys/leader", "/v1/sys/leader", "", Open(200)),
+    ("GET", "/v1/{path...}", "/v1/secret/data/door", "", Token(403, 200)),
+    ("LIST", "/v1/{path...}", "/v1/secret/metadata", "", Token(403, 200)),
+    ("PUT", "/v1/{path...}", "/v1/secret/data/door", r#"{"data":{}}"#, Token(403, 200)),
+    ("POST", "/v1/{path...}", "/v1/secret/data/door", r#"{"data":{}}"#, Token(403, 200)),
+    ("PATCH", "/v1/{path...}", "/v1/secret/data/door", r#"{"data":{}}"#, Token(403, 200)),
+    ("DELETE", "/v1/{path...}", "/v1/secret/data/door", "", Token(403, 204)),
+];
+
+/// The paths of the broker's own table; the method stands for its operation.
+const PATHS: &[Row] = &[
+    ("LIST", "auth/token/accessors", "/v1/auth/token/accessors", "", Token(403, 200)),
+    ("POST", "auth/token/create", "/v1/auth/token/create", HOUR, Token(403, 200)),
+    ("POST", "auth/token/create-orphan", "/v1/auth/token/create-orphan", HOUR, Token(403, 200)),
+    ("POST", "auth/token/lookup", "/v1/auth/token/lookup", TEXT, Token(403, 200)),
+    ("POST", "auth/token/lookup-accessor", "/v1/auth/token/lookup-accessor", NAMED, Token(403, 200)),
+    ("GET", "auth/token/lookup-self", "/v1/auth/token/lookup-self", "", Token(200, 200)),
+    ("POST", "auth/token/lookup-self", "/v1/auth/token/lookup-self", "", Token(403, 200)),
+    ("POST", "auth/token/renew", "/v1/auth/token/renew", TEXT, Token(403, 200)),
+    ("POST", "auth/token/renew-accessor", "/v1/auth/token/renew-accessor", NAMED, Token(403, 200)),
+    ("POST", "auth/token/renew-self", "/v1/auth/token/renew-self", "{}", Token(200, 200)),
+    ("POST", "auth/token/revoke", "/v1/auth/token/revoke", TEXT, Token(403, 204)),
+    ("POST", "auth/token/revoke-accessor", "/v1/auth/token/revoke-accessor", NAMED, Token(403, 204)),
+    ("POST", "auth/token/revoke-orphan", "/v1/auth/token/revoke-orphan", TEXT, Token(403, 204)),
+    ("POST", "auth/token/revoke-self", "/v1/auth/token/revoke-self", "", Token(204, 204)),
+    ("GET", "sys/audit", "/v1/sys/audit", "", Token(403, 200)),
+    ("POST", "sys/capabilities", "/v1/sys/capabilities", r#"{"token":"$token","paths":["a"]}"#, Token(403, 200)),
+    (
+        "POST",
+        "sys/capabilities-accessor",
+        "/v1/sys/capabilities-accessor",
+        r#"{"accessor":"$accessor","paths":["a"]}"#,
+        Token(403, 200),
+    ),
+    ("POST", "sys/capabilities-self", "/v1/sys/capabilities-self", r#"{"paths":["a"]}"#, Token(200, 200)),
+    ("GET", "sys/internal/ui/mounts/{path...}", "/v1/sys/internal/ui/mounts/secret/a", "", Token(403, 200)),
+    ("GET", "sys/mounts", "/v1/sys/mounts", "", Token(403, 200)),
+    ("GET", "sys/mounts/{path...}", "/v1/sys/mounts/door", "", Token(403, 200)),
+    ("POST", "sys/mounts/{path...}", "/v1/sys/mounts/made/vault", r#"{"type":"kv"}"#, Token(403, 204)),
+    ("DELETE", "sys/mounts/{path...}", "/v1/sys/mounts/door", "", Token(403, 204)),
+    ("GET", "sys/plugins", "/v1/sys/plugins", "", Token(403, 200)),
+    ("LIST", "sys/policies/acl", "/v1/sys/policies/acl", "", Token(403, 200)),
+    ("GET", "sys/policies/acl/{name...}", "/v1/sys/policies/acl/door", "", Token(403, 200)),
+    ("POST", "sys/policies/acl/{name...}", "/v1/sys/policies/acl/door", POLICY, Token(403, 204)),
+    ("DELETE", "sys/policies/acl/{name...}", "/v1/sys/policies/acl/door", "", Token(403, 204)),
+    ("POST", "sys/policies/explain", "/v1/sys/policies/explain", EXPLAIN, Token(403, 200)),
+    ("POST", "sys/seal", "/v1/sys/seal", "", Token(403, 204)),
+];
+
+/// A server, and the tokens that no longer live.
+struct House {
+    warder: Running,
+    expired: String,
+    revoked: String,
+}
+
+impl House {
+    fn new() -> Self {
+        let warder = Running::dev(&["--root-token", ROOT]);
+        let mut house = Self { warder, expired: String::new(), revoked: String::new() };
+        house.expired = house.token(r#"{"policies":["root"],"ttl":"1s"}"#)[0].clone();
+        house.revoked = house.token(r#"{"policies":["root"],"ttl":"1h"}"#)[0].clone();
+        assert_eq!(house.ask("POST", "/api/v1/auth/revoke", "", &house.revoked).0, 204);
+        // Dropped only at the end, so that waiting on it lasts as long as it is told to.
+        let (_never, pause) = mpsc::channel::<()>();
+        for _ in 0..200 {
+            if house.ask("GET", "/api/v1/auth/self", "", &house.expired).0 == 401 {
+                return house;
+            }
+            let _ = pause.recv_timeout(Duration::from_millis(50));
+        }
+        panic!("a token with a time to live of 1 s lives for 10 s");
+    }
+
+    fn ask(&self, method: &str, target: &str, body: &str, token: &str) -> (u16, Value) {
+        let token = if token.is_empty() { String::new() } else { format!("X-Vault-Token: {token}\r\n") };
+        let media = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: w\r\nConnection: close\r\nContent-Type: {media}\r\n{token}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = raw::send(self.warder.address, request.as_bytes());
+        (answer.status, answer.json())
+    }
+
+    /// Text and accessor of a new token.
+    fn token(&self, wanted: &str) -> [String; 2] {
+        let (status, made) = self.ask("POST", "/api/v1/auth/tokens", wanted, ROOT);
+        assert_eq!(status, 201, "{made}");
+        ["token", "accessor"].map(|name| made[name].as_str().unwrap().to_owned())
+    }
+
+    /// What rows read, change and remove is there.
+    fn furnish(&self) -> [String; 2] {
+        for (target, body) in [
+            ("/api/v1/secrets/door", r#"{"a":1}"#),
+            ("/api/v1/policies/door", POLICY),
+            ("/api/v1/mounts/door", r#"{"plugin":"kv"}"#),
+        ] {
+            let (status, answer) = self.ask("PUT", target, body, ROOT);
+            // The mount is there already, mostly.
+            assert!(status < 300 || target.contains("mounts"), "{target}: {status} {answer}");
+        }
+        self.token(r#"{"policies":["default"],"ttl":"1h"}"#)
+    }
+
+    fn check(&self, row: &Row) {
+        let (method, pattern, target, body, expect) = *row;
+        let weak = self.token(r#"{"policies":["default"],"ttl":"1h"}"#)[0].clone();
+        let good = self.token(r#"{"policies":["root"],"ttl":"1h"}"#)[0].clone();
+        let nobody = if target.starts_with("/v1/") { 403 } else { 401 };
+        let tokens = ["", UNKNOWN, &self.expired, &self.revoked, &weak, &good];
+        let expected = match expect {
+            Open(status) => [status; 6],
+            Token(weak, good) => [nobody, nobody, nobody, nobody, weak, good],
+        };
+        for (kind, (token, expected)) in
+            ["no", "unknown", "expired", "revoked", "weak", "good"].iter().zip(tokens.iter().zip(expected))
+        {
+            let [text, accessor] = self.furnish();
+            let fill = |text_of: &str| text_of.replace("$accessor", &accessor).replace("$token", &text);
+            let (status, answer) = self.ask(method, &fill(target), &fill(body), token);
+            assert_eq!(status, expected, "{method} {pattern} ({target}) with {kind} token: {answer}");
+        }
+    }
+}
+
+#[test]
+fn every_route_and_path_answers_every_kind_of_token_as_its_row_says() {
+    let mut house = House::new();
+    for row in ROUTES.iter().chain(PATHS) {
+        house.check(row);
+        if row.2.ends_with("sys/seal") {
+            house = House::new();
+        }
+    }
+}
+
+#[test]
+fn every_route_of_the_router_has_a_row_and_says_whether_it_is_open() {
+    let rows: BTreeSet<_> = ROUTES.iter().map(|row| (row.0, row.1, matches!(row.4, Open(_)))).collect();
+    let there: BTreeSet<_> = routes().iter().map(|route| (route.method, route.pattern, route.public)).collect();
+    assert_eq!(rows, there, "give each new route its row in ROUTES");
+}
+
+#[test]
+fn every_path_of_the_broker_has_a_row_for_each_operation() {
+    let method = |operation: &Operation| match operation {
+        Operation::Delete => "DELETE",
+        Operation::List => "LIST",
+        Operation::Patch => "PATCH",
+        Operation::Read => "GET",
+        _ => "POST",
+    };
+    let rows: BTreeSet<_> = PATHS.iter().map(|row| (row.0, row.1)).collect();
+    let there: BTreeSet<_> =
+        sys::table().flat_map(|(path, all)| all.iter().map(move |operation| (method(operation), path))).collect();
+    assert_eq!(rows, there, "give each new path its row in PATHS");
+}
+
+#[test]
+fn a_refusal_tells_a_stranger_nothing_about_what_is_there() {
+    let house = House::new();
+    house.furnish();
+    let told = |target: &str, token: &str| {
+        let (status, mut answer) = house.ask("GET", target, "", token);
+        answer["request_id"] = json!("");
+        (status, answer)
+    };
+    let weak = house.token(r#"{"policies":["default"],"ttl":"1h"}"#)[0].clone();
+    for token in ["", UNKNOWN, &house.expired, &house.revoked, &weak] {
+        let there = told("/api/v1/secrets/door", token);
+        assert_eq!(there, told("/api/v1/secrets/nothing", token));
+        assert_eq!(told("/api/v1/mounts/door", token), told("/api/v1/mounts/nothing", token));
+    }
+}
