@@ -15,7 +15,7 @@ use warder_core::{
     authz::{Acl, Decision},
     request::Operation,
 };
-use warder_testkit::{Http, OpenBao, Result};
+use warder_testkit::{Call, Http, OpenBao, Result};
 
 use super::{
     case::{Ask, Case, MOUNTS, Policies, case},
@@ -145,11 +145,16 @@ struct Caller {
 
 impl Oracle {
     fn over(http: Http) -> Result<Self> {
+        let this = Self { http, sets: Cell::new(0), present: RefCell::default() };
         for mount in MOUNTS {
-            let body = json!({"type": "kv", "options": {"version": "1"}});
-            http.post(&format!("/v1/sys/mounts/{mount}")).json(&body).send()?.expect_status(204)?;
+            this.mount(mount).send()?.expect_status(204)?;
         }
-        Ok(Self { http, sets: Cell::new(0), present: RefCell::default() })
+        Ok(this)
+    }
+
+    fn mount(&self, mount: &str) -> Call<'_> {
+        let body = json!({"type": "kv", "options": {"version": "1"}});
+        self.http.post(&format!("/v1/sys/mounts/{mount}")).json(&body)
     }
 
     fn compare(&self, case: &Case, told: &mut Told) -> Result<(), String> {
@@ -251,7 +256,9 @@ impl Oracle {
     /// Runs the shortest case once more, to tell how.
     fn story(&self, case: &Case, why: &str) -> String {
         let Ok(caller) = self.caller(&case.policies) else { return told(case, why, &[]) };
-        let mut lines = caller.made.clone();
+        let start = "# bao server -dev -dev-root-token-id=root, then as root, and with the new token:";
+        let mounts = MOUNTS.map(|mount| self.mount(mount).curl());
+        let mut lines = [vec![start.to_owned()], mounts.to_vec(), caller.made.clone()].concat();
         let http = self.http.with_token(&caller.token);
         if !case.paths.is_empty() {
             let body = json!({"token": caller.token, "paths": case.paths});
