@@ -171,6 +171,8 @@ impl Cache {
     /// Counters for metrics.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
+        // moka counts entries only when it does its chores, and an idle cache does none.
+        self.entries.run_pending_tasks();
         CacheStats {
             hits: self.hits.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
