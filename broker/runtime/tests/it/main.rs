@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says what it expects")]
 
-mod bench;
+mod contract;
 mod faults;
 mod guests;
 mod keys;
