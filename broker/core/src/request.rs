@@ -115,9 +115,7 @@ impl Fields {
 
     /// Adds or replaces a member by a string value.
     pub fn set_string(&mut self, name: impl Into<String>, value: &str) {
-        let mut text = Vec::with_capacity(value.len() + 2);
-        json::write_string(&mut text, value);
-        self.set(name, text);
+        self.set(name, json::string_text(value));
     }
 
     /// The JSON text of a member.

@@ -90,9 +90,7 @@ fn on_the_wire(value: &SealedValue) -> Result<Secret> {
         }
         Form::Text => {
             let text = value.bytes.expose_str().ok_or_else(broken)?;
-            let mut out = Vec::with_capacity(text.len() + text.len() / 8 + 2);
-            json::write_string(&mut out, text);
-            Ok(Secret::new(out))
+            Ok(json::string_text(text))
         }
         Form::Bytes => {
             let text = zeroize::Zeroizing::new(STANDARD.encode(value.bytes.expose()));

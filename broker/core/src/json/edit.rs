@@ -5,8 +5,6 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use zeroize::Zeroizing;
-
 use super::{JsonError, Kind, elements, kind, members, split_pointer};
 use crate::secret::Secret;
 
@@ -154,7 +152,10 @@ fn shape_into(out: &mut Vec<u8>, text: &str, depth: u32) -> Result<(), JsonError
 /// An object out of members, each value being checked JSON text.
 #[must_use]
 pub fn compose<'a>(parts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Secret {
-    let mut out = Zeroizing::new(Vec::new());
+    let parts: Vec<(&str, &str)> = parts.into_iter().collect();
+    // Sized once: a buffer that grows leaves copies behind that nobody zeroizes.
+    let room = parts.iter().map(|(name, text)| string_room(name) + text.len() + 2).sum::<usize>();
+    let mut out = Vec::with_capacity(room.saturating_sub(1) + 2);
     let written = joined(&mut out, b"{", b"}", parts.into_iter(), |out, (name, text)| {
         write_string(out, name);
         out.push(b':');
@@ -162,7 +163,21 @@ pub fn compose<'a>(parts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Secre
         Ok(())
     });
     debug_assert!(written.is_ok(), "the closure has no error");
-    Secret::from(out.as_slice())
+    Secret::new(out)
+}
+
+/// `text` as a JSON string, in a buffer that was sized once.
+#[must_use]
+pub fn string_text(text: &str) -> Secret {
+    let mut out = Vec::with_capacity(string_room(text));
+    write_string(&mut out, text);
+    Secret::new(out)
+}
+
+/// Bytes that [`write_string`] writes: exact for text without escapes, else enough.
+fn string_room(text: &str) -> usize {
+    let escapes = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).count();
+    text.len() + 5 * escapes + 2
 }
 
 /// `text` with every leaf (string, number, boolean; not null) replaced by what `replace` writes.

@@ -8,7 +8,7 @@ mod edit;
 mod pointer;
 
 pub use check::{MAX_DEPTH, check};
-pub use edit::{Splice, compose, leaves, merge_patch, shape, splice, write_string};
+pub use edit::{Splice, compose, leaves, merge_patch, shape, splice, string_text, write_string};
 pub use pointer::{project, split_pointer};
 
 use std::borrow::Cow;
