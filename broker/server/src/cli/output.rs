@@ -30,7 +30,7 @@ pub(crate) fn show_as(format: Format, value: &Value, table: impl Fn(&Value) -> S
         Format::Table => table(value),
         Format::Yaml => yaml(value),
     };
-    if !text.ends_with('\n') {
+    if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
     bytes(text.as_bytes())

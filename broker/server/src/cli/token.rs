@@ -51,7 +51,7 @@ pub(crate) enum Token {
 /// Which token is meant.
 #[derive(Args, Debug)]
 pub(crate) struct Named {
-    /// Accessor of the token; yours when left out.
+    /// Accessor of the token.
     #[arg(conflicts_with = "by_accessor")]
     accessor: Option<String>,
     /// The same, said by name.

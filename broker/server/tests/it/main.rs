@@ -6,6 +6,7 @@
 mod command_line;
 mod every_door;
 mod hostile;
+mod metrics;
 mod quick_start;
 mod raw;
 mod running;
