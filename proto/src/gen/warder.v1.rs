@@ -25,7 +25,7 @@ pub struct SecretsServiceGetResponse {
     /// Version of this value. Absent where the backend has no numbered versions.
     #[prost(uint64, optional, tag = "3")]
     pub version: ::core::option::Option<u64>,
-    /// When this version was stored. Absent where the backend does not say.
+    /// When this version was stored. Absent where the backend does not say (in RFC 3339).
     #[prost(message, optional, tag = "4")]
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
     /// When this version will be soft-deleted. Absent when it will not.
@@ -34,6 +34,9 @@ pub struct SecretsServiceGetResponse {
     /// What people noted about the secret: RFC 8259 text of a JSON object, `{}` when nothing.
     #[prost(bytes = "bytes", tag = "6")]
     pub metadata_json: ::prost::bytes::Bytes,
+    /// What the backend wants people to know about this answer.
+    #[prost(string, repeated, tag = "7")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Stores a value.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -68,6 +71,9 @@ pub struct SecretsServicePutResponse {
     /// Whether there was nothing at this path before (201 in REST).
     #[prost(bool, tag = "4")]
     pub created: bool,
+    /// What the backend wants people to know about this answer.
+    #[prost(string, repeated, tag = "5")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Merges into a value.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -96,6 +102,9 @@ pub struct SecretsServicePatchResponse {
     /// When it was stored. Absent where the backend does not say.
     #[prost(message, optional, tag = "3")]
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// What the backend wants people to know about this answer.
+    #[prost(string, repeated, tag = "4")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Soft-deletes versions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -129,6 +138,9 @@ pub struct SecretsServiceUndeleteResponse {
     /// The versions as they were asked for.
     #[prost(uint64, repeated, tag = "2")]
     pub versions: ::prost::alloc::vec::Vec<u64>,
+    /// What the backend wants people to know about this answer.
+    #[prost(string, repeated, tag = "3")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Removes versions for good.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -168,6 +180,9 @@ pub struct SecretsServiceListResponse {
     /// `after` of the next page. Absent when this page was not full: there are no more names.
     #[prost(string, optional, tag = "2")]
     pub next: ::core::option::Option<::prost::alloc::string::String>,
+    /// What the backend wants people to know about this answer.
+    #[prost(string, repeated, tag = "3")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Asks for what is known of a secret's versions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -195,6 +210,9 @@ pub struct SecretsServiceVersionsResponse {
     /// object, the same as in the REST twin's answer.
     #[prost(bytes = "bytes", tag = "4")]
     pub about_json: ::prost::bytes::Bytes,
+    /// What the backend wants people to know about this answer.
+    #[prost(string, repeated, tag = "5")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// What is known of one version.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -471,7 +489,8 @@ pub mod secrets_service_client {
         }
         /// Lists the names in a folder.
         ///
-        /// REST twin: `GET /api/v1/secrets/{path}/?list=true`. NOT_FOUND when there is no name.
+        /// REST twin: `GET /api/v1/secrets/{path}/?list=true`. NOT_FOUND when there is no name, but for
+        /// the top of the default mount, which is there even when it is empty.
         pub async fn list(
             &mut self,
             request: impl tonic::IntoRequest<super::SecretsServiceListRequest>,
@@ -605,7 +624,8 @@ pub mod secrets_service_server {
         >;
         /// Lists the names in a folder.
         ///
-        /// REST twin: `GET /api/v1/secrets/{path}/?list=true`. NOT_FOUND when there is no name.
+        /// REST twin: `GET /api/v1/secrets/{path}/?list=true`. NOT_FOUND when there is no name, but for
+        /// the top of the default mount, which is there even when it is empty.
         async fn list(
             &self,
             request: tonic::Request<super::SecretsServiceListRequest>,

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use warder_core::identity::Peer;
 
-use super::{Edge, prompt::Prompt, tls};
+use super::{Edge, grpc, prompt::Prompt, tls};
 
 /// How long open requests may take to end once draining began.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -116,7 +116,7 @@ async fn http(
     let limits = edge.limits;
     let service = service_fn(move |request| {
         let (edge, peer) = (edge.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(edge.answer(peer, request).await) }
+        async move { Ok::<_, std::convert::Infallible>(grpc::or_http(edge, peer, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.slow_head).max_buf_size(HEAD_BYTES);

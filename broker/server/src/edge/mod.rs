@@ -8,6 +8,7 @@
 //! request id and `Cache-Control: no-store`.
 
 mod decode;
+mod grpc;
 mod health;
 mod identify;
 mod limits;

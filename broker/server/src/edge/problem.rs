@@ -68,6 +68,11 @@ impl Refusal {
         &self.0.error
     }
 
+    /// The added members: names and JSON texts.
+    pub(crate) fn members(&self) -> &[(&'static str, String)] {
+        &self.0.extra
+    }
+
     /// As `/api/v1` answers it.
     pub(crate) fn native(&self, request_id: &str) -> Response<Full<Bytes>> {
         let code = self.0.status.unwrap_or_else(|| status::of(self.0.error.kind).native);

@@ -4,7 +4,7 @@
 pub(super) mod auth;
 pub(super) mod policies;
 pub(super) mod secrets;
-mod shape;
+pub(super) mod shape;
 pub(super) mod sys;
 pub(super) mod token;
 
@@ -23,7 +23,7 @@ use super::{
 };
 
 /// Largest page of a listing.
-const MAX_PAGE: u64 = 10_000;
+pub(super) const MAX_PAGE: u64 = 10_000;
 
 /// Asks the broker for a canonical path.
 async fn canonical(
@@ -86,7 +86,7 @@ fn names(keys: &[String], limit: Option<u64>) -> Secret {
     Secret::new(text)
 }
 
-fn absent() -> Refusal {
+pub(super) fn absent() -> Refusal {
     Error::new(ErrorKind::NotFound, "nothing there").into()
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// The mount that the native API's own root shows.
-const ROOT: &str = "secret/";
+pub(in crate::edge) const ROOT: &str = "secret/";
 /// Most versions named in one request.
 const MAX_VERSIONS: usize = 100;
 
@@ -156,7 +156,7 @@ async fn ask(
 }
 
 /// The document of an answer that must have one.
-fn document(answered: &Answered) -> Result<&Secret, Refusal> {
+pub(in crate::edge) fn document(answered: &Answered) -> Result<&Secret, Refusal> {
     match &answered.answer {
         Answer::Document(document) => Ok(document),
         Answer::Gone(document) => Err(shape::gone(&shape::cut(document, answered)?.known)),
@@ -222,7 +222,7 @@ fn version_list(text: &str) -> Result<String, Error> {
     bounded(elements.into_iter().map(|part| whole_number(part.trim_matches('"'))).collect())
 }
 
-fn bounded(numbers: Option<Vec<u64>>) -> Result<String, Error> {
+pub(in crate::edge) fn bounded(numbers: Option<Vec<u64>>) -> Result<String, Error> {
     let words = format!("expected 1 to {MAX_VERSIONS} versions, each a whole number of at least 1");
     let fits = numbers.filter(|numbers| (1..=MAX_VERSIONS).contains(&numbers.len()));
     let numbers = fits.ok_or_else(|| Error::invalid("versions", words))?;

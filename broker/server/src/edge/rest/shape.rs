@@ -21,16 +21,16 @@ use super::{
 
 /// What is known about a version, each as JSON text.
 #[derive(Debug, Default)]
-pub(super) struct Known<'a> {
-    pub(super) version: Option<&'a str>,
-    created_at: Option<&'a str>,
-    deletion_time: Option<&'a str>,
-    destroyed: Option<&'a str>,
-    custom: Option<&'a str>,
+pub(in crate::edge) struct Known<'a> {
+    pub(in crate::edge) version: Option<&'a str>,
+    pub(in crate::edge) created_at: Option<&'a str>,
+    pub(in crate::edge) deletion_time: Option<&'a str>,
+    pub(in crate::edge) destroyed: Option<&'a str>,
+    pub(in crate::edge) custom: Option<&'a str>,
 }
 
 impl<'a> Known<'a> {
-    fn of(about: &'a str) -> Result<Self, Error> {
+    pub(in crate::edge) fn of(about: &'a str) -> Result<Self, Error> {
         let mut known = Self::default();
         if json::kind(about) != json::Kind::Object {
             return Ok(known);
@@ -55,10 +55,10 @@ impl<'a> Known<'a> {
 }
 
 /// Document and pointers of an answer.
-pub(super) struct Cut<'a> {
-    pub(super) value: Option<&'a str>,
+pub(in crate::edge) struct Cut<'a> {
+    pub(in crate::edge) value: Option<&'a str>,
     pub(super) warnings: &'a [String],
-    pub(super) known: Known<'a>,
+    pub(in crate::edge) known: Known<'a>,
 }
 
 impl<'a> Cut<'a> {
@@ -69,7 +69,7 @@ impl<'a> Cut<'a> {
 }
 
 /// Takes the document of an answer apart; a write's answer is itself what is known.
-pub(super) fn cut<'a>(document: &'a Document, answered: &'a Answered) -> Result<Cut<'a>, Refusal> {
+pub(in crate::edge) fn cut<'a>(document: &'a Document, answered: &'a Answered) -> Result<Cut<'a>, Refusal> {
     let text = document.expose_str().ok_or_else(|| Error::internal("an answer is not UTF-8"))?;
     let (value_at, about_at) = match answered.route.as_deref() {
         Some(route) => (route.value_at.as_str(), route.about_at.as_deref()),
@@ -164,7 +164,7 @@ pub(super) fn reply_text(text: &str) -> Result<String, Error> {
 }
 
 /// The members of a document behind `path`, as they are.
-pub(super) fn about(path: &str, document: &Secret) -> Result<Secret, Refusal> {
+pub(in crate::edge) fn about(path: &str, document: &Secret) -> Result<Secret, Refusal> {
     let text = document.expose_str().ok_or_else(|| Error::internal("an answer is not UTF-8"))?;
     let path = reply_text(path)?;
     let members = json::members(text).map_err(Error::internal)?;

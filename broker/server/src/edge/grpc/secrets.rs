@@ -1,0 +1,227 @@
+//! `SecretsService`: the same requests as `rest::secrets` makes.
+
+use tonic::{Request, Response, Status};
+use warder_core::{
+    error::Error,
+    json,
+    path::Path,
+    request::{Answer, Fields, Operation, Reply as Answered, SecretView},
+    secret::Secret,
+};
+use warder_proto::v1::{
+    SecretsServiceDeleteRequest as DeleteRequest, SecretsServiceDeleteResponse as DeleteResponse,
+    SecretsServiceDestroyRequest as DestroyRequest, SecretsServiceDestroyResponse as DestroyResponse,
+    SecretsServiceGetRequest as GetRequest, SecretsServiceGetResponse as GetResponse,
+    SecretsServiceListRequest as ListRequest, SecretsServiceListResponse as ListResponse,
+    SecretsServicePatchRequest as PatchRequest, SecretsServicePatchResponse as PatchResponse,
+    SecretsServicePutRequest as PutRequest, SecretsServicePutResponse as PutResponse,
+    SecretsServiceUndeleteRequest as UndeleteRequest, SecretsServiceUndeleteResponse as UndeleteResponse,
+    SecretsServiceVersionsRequest as VersionsRequest, SecretsServiceVersionsResponse as VersionsResponse,
+    secrets_service_server::SecretsService,
+};
+
+use super::{
+    super::{
+        parse_path,
+        problem::Refusal,
+        rest::{
+            MAX_PAGE, absent,
+            secrets::{ROOT, bounded, document},
+            shape as rest,
+        },
+    },
+    call::{self, Call, Told},
+    shape,
+};
+
+/// Largest number of a version in a condition or a list of versions.
+const MAX_VERSION: u64 = 9_999_999_999;
+
+#[tonic::async_trait]
+impl SecretsService for Call {
+    async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
+        self.tell(get(self, request.into_inner()).await)
+    }
+
+    async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        self.tell(put(self, request.into_inner()).await)
+    }
+
+    async fn patch(&self, request: Request<PatchRequest>) -> Result<Response<PatchResponse>, Status> {
+        self.tell(patch(self, request.into_inner()).await)
+    }
+
+    async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
+        self.tell(delete(self, request.into_inner()).await)
+    }
+
+    async fn undelete(&self, request: Request<UndeleteRequest>) -> Result<Response<UndeleteResponse>, Status> {
+        self.tell(undelete(self, request.into_inner()).await)
+    }
+
+    async fn destroy(&self, request: Request<DestroyRequest>) -> Result<Response<DestroyResponse>, Status> {
+        self.tell(destroy(self, request.into_inner()).await)
+    }
+
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        self.tell(list(self, request.into_inner()).await)
+    }
+
+    async fn versions(&self, request: Request<VersionsRequest>) -> Result<Response<VersionsResponse>, Status> {
+        self.tell(versions(self, request.into_inner()).await)
+    }
+}
+
+async fn get(call: &Call, asked: GetRequest) -> Told<GetResponse> {
+    let path = secret_path(&asked.path)?;
+    let mut fields = Fields::default();
+    if let Some(version) = asked.version {
+        fields.set_string("version", &within("version", version, 1, u64::from(u32::MAX))?.to_string());
+    }
+    let answered = call.ask(Operation::Read, SecretView::Value, path, fields, asked.refresh).await?;
+    let cut = rest::cut(document(&answered)?, &answered)?;
+    let value = cut.value.ok_or_else(|| Error::internal("the plugin's answer has no value where it said"))?;
+    let message = GetResponse {
+        path: asked.path,
+        json: shape::held(value),
+        version: shape::number(cut.known.version),
+        created_at: shape::time(cut.known.created_at),
+        deleted_at: shape::time(cut.known.deletion_time),
+        metadata_json: shape::held(cut.known.custom.unwrap_or("{}")),
+        warnings: answered.warnings.clone(),
+    };
+    Ok((message, answered))
+}
+
+async fn put(call: &Call, asked: PutRequest) -> Told<PutResponse> {
+    let value = value(call, asked.json)?;
+    let (answered, version, created_at) =
+        write(call, Operation::Update, &asked.path, value, asked.expected_version).await?;
+    let (created, warnings) = (answered.operation == Operation::Create, answered.warnings.clone());
+    Ok((PutResponse { path: asked.path, version, created_at, created, warnings }, answered))
+}
+
+async fn patch(call: &Call, asked: PatchRequest) -> Told<PatchResponse> {
+    let value = value(call, asked.json)?;
+    let (answered, version, created_at) =
+        write(call, Operation::Patch, &asked.path, value, asked.expected_version).await?;
+    if matches!(answered.answer, Answer::Nothing) {
+        return Err(absent());
+    }
+    let warnings = answered.warnings.clone();
+    Ok((PatchResponse { path: asked.path, version, created_at, warnings }, answered))
+}
+
+async fn delete(call: &Call, asked: DeleteRequest) -> Told<DeleteResponse> {
+    let answered = if asked.versions.is_empty() {
+        let path = secret_path(&asked.path)?;
+        call.ask(Operation::Delete, SecretView::Value, path, Fields::default(), false).await?
+    } else {
+        each(call, SecretView::Remove, &asked.path, &asked.versions).await?
+    };
+    Ok((DeleteResponse {}, answered))
+}
+
+async fn undelete(call: &Call, asked: UndeleteRequest) -> Told<UndeleteResponse> {
+    let answered = each(call, SecretView::Undelete, &asked.path, &asked.versions).await?;
+    let warnings = answered.warnings.clone();
+    Ok((UndeleteResponse { path: asked.path, versions: asked.versions, warnings }, answered))
+}
+
+async fn destroy(call: &Call, asked: DestroyRequest) -> Told<DestroyResponse> {
+    let answered = each(call, SecretView::Destroy, &asked.path, &asked.versions).await?;
+    Ok((DestroyResponse {}, answered))
+}
+
+async fn list(call: &Call, asked: ListRequest) -> Told<ListResponse> {
+    let root = asked.path.is_empty();
+    let folder = parse_path(if root { ROOT } else { &asked.path })?.to_folder();
+    let mut fields = Fields::default();
+    let limit = asked.limit.map(|limit| within("limit", limit.into(), 1, MAX_PAGE)).transpose()?;
+    if let Some(limit) = limit {
+        fields.set("limit", limit.to_string());
+    }
+    if let Some(after) = &asked.after {
+        fields.set_string("after", after);
+    }
+    let answered = call.ask(Operation::List, SecretView::Listing, folder, fields, asked.refresh).await?;
+    let keys = match &answered.answer {
+        Answer::Names { keys } if !keys.is_empty() => keys.clone(),
+        Answer::Names { .. } | Answer::Nothing if root => Vec::new(),
+        _ => return Err(absent()),
+    };
+    let full = limit.is_some_and(|limit| keys.len() as u64 >= limit);
+    let next = keys.last().filter(|_| full).cloned();
+    let warnings = answered.warnings.clone();
+    Ok((ListResponse { keys, next, warnings }, answered))
+}
+
+async fn versions(call: &Call, asked: VersionsRequest) -> Told<VersionsResponse> {
+    let path = secret_path(&asked.path)?;
+    let answered = call.ask(Operation::Read, SecretView::Versions, path, Fields::default(), asked.refresh).await?;
+    let known = document(&answered)?;
+    let (versions, current_version) = shape::versions(known)?;
+    let about = rest::about(&asked.path, known)?;
+    let about_json = shape::held(about.expose_str().unwrap_or("{}"));
+    let warnings = answered.warnings.clone();
+    Ok((VersionsResponse { path: asked.path, versions, current_version, about_json, warnings }, answered))
+}
+
+/// The answer, the new version and when it was stored.
+async fn write(
+    call: &Call,
+    operation: Operation,
+    path: &str,
+    value: Secret,
+    expected: Option<u64>,
+) -> Result<(Answered, Option<u64>, Option<prost_types::Timestamp>), Refusal> {
+    let path = secret_path(path)?;
+    let mut fields = Fields::default();
+    fields.set("", value);
+    if let Some(version) = expected {
+        fields.set("cas", within("expected_version", version, 0, MAX_VERSION)?.to_string());
+    }
+    let answered = call.ask(operation, SecretView::Value, path, fields, false).await?;
+    if matches!(answered.answer, Answer::Nothing) {
+        return Ok((answered, None, None));
+    }
+    let known = rest::cut(document(&answered)?, &answered)?.known;
+    let (version, created_at) = (shape::number(known.version), shape::time(known.created_at));
+    Ok((answered, version, created_at))
+}
+
+/// One operation on named versions.
+async fn each(call: &Call, view: SecretView, path: &str, versions: &[u64]) -> Result<Answered, Refusal> {
+    let path = secret_path(path)?;
+    let fits = |number: &u64| (1..=MAX_VERSION).contains(number).then_some(*number);
+    let mut fields = Fields::default();
+    fields.set("versions", bounded(versions.iter().map(fits).collect())?);
+    call.ask(Operation::Update, view, path, fields, false).await
+}
+
+fn secret_path(text: &str) -> Result<Path, Refusal> {
+    let path = parse_path(text)?;
+    if path.is_folder() {
+        return Err(Refusal::invalid("path", "a path that ends in '/' is a folder: list it with List"));
+    }
+    Ok(path)
+}
+
+/// The whole secret, checked.
+fn value(call: &Call, bytes: bytes::Bytes) -> Result<Secret, Refusal> {
+    let value = call::take(bytes);
+    let most = call.limits().body;
+    if value.len() > most {
+        return Err(call::too_large(most));
+    }
+    let text = json::check(value.expose()).map_err(|e| Error::invalid("json", e.to_string()))?;
+    if json::kind(text) != json::Kind::Object {
+        return Err(Refusal::invalid("json", "expected a JSON object: the secret itself"));
+    }
+    Ok(value)
+}
+
+fn within(field: &'static str, number: u64, least: u64, most: u64) -> Result<u64, Error> {
+    let words = || format!("expected a whole number from {least} to {most}");
+    if (least..=most).contains(&number) { Ok(number) } else { Err(Error::invalid(field, words())) }
+}
