@@ -144,8 +144,8 @@ impl Change {
         match &self.custom_metadata {
             None | Some(None) => Ok(()),
             Some(Some(Json::Object(members))) => {
-                let kept = members.iter().filter(|(_, value)| !value.is_null());
-                kept.map(|(name, value)| text(name, value).map(drop)).collect()
+                let mut kept = members.iter().filter(|(_, value)| !value.is_null());
+                kept.try_for_each(|(name, value)| text(name, value).map(drop))
             }
             Some(Some(_)) => Err(no_object()),
         }
