@@ -1,5 +1,8 @@
 //! `warder.v1` over h2c against the real binary: each method, and its REST twin beside it, must
 //! give the same decision, data and error word.
+//!
+//! The runtimes have several threads: a client must go on answering its connection while the
+//! server is asked to end, or the server waits for it.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a fixture that breaks ends its test")]
 
@@ -248,7 +251,7 @@ fn of_versions(body: &Value) -> Value {
 
 const ONE: &str = r#"{"user":"admin","large":12345678901234567890123,"exact":1.10}"#;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn both_doors_give_the_same_decision_data_and_word() {
     use Ask::{Delete, Destroy, Get, List, Patch, Put, Undelete, Versions};
     use Who::{Nobody, Root, Stranger, Weak};
@@ -334,7 +337,7 @@ async fn both_doors_give_the_same_decision_data_and_word() {
     assert_eq!((&rest["code"], &grpc), (&json!("sealed"), &rest));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_one_door_stores_the_other_reads_to_the_byte() {
     let doors = Doors::open().await;
     let mut client = doors.client.clone();
@@ -361,7 +364,7 @@ async fn what_one_door_stores_the_other_reads_to_the_byte() {
     assert_eq!((root.keys, root.next), (vec!["exact".to_owned()], None));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn secrets_of_exactly_the_limit_pass_and_one_byte_more_is_resource_exhausted() {
     let doors = Doors::open().await;
     let mut client = doors.client.clone();
@@ -384,7 +387,7 @@ async fn secrets_of_exactly_the_limit_pass_and_one_byte_more_is_resource_exhaust
     assert_eq!((read.json.len(), read.version), (1 << 20, Some(1)));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_of_the_door_itself_have_a_reason_too() {
     let doors = Doors::open().await;
     let get = || SecretsServiceGetRequest { path: "a".to_owned(), ..Default::default() };
@@ -431,7 +434,7 @@ async fn unreadable(doors: &Doors) -> Status {
     raw.unary(doors.asked(Who::Root, odd), path, codec).await.unwrap_err()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_of_nothing_ends_the_call_with_its_word() {
     let doors = Doors::open().await;
     let address = doors.warder.address;
