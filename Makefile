@@ -44,7 +44,7 @@ lint: ## Run clippy, warnings denied
 	cargo clippy $(PLUGINS) --workspace --lib --target wasm32-wasip2 --locked -- -D warnings
 
 unit: parts ## Run the tests: guests natively, then the broker
-	cargo test $(PLUGINS) --workspace --locked
+	cargo test $(PLUGINS) --locked
 	cargo test --release --workspace --locked
 
 docs: ## Build the documentation, warnings denied
