@@ -1,7 +1,7 @@
 //! What the broker serves itself: tokens, policies, mounts, audit and seal, under the canonical
 //! paths of the Vault-compatible API (`auth/token/...`, `sys/...`), whatever door asked.
 //!
-//! Called by `broker` with a permit in hand. To add a path: a line in [`ROUTES`] and its handler.
+//! Called by `broker` with a permit in hand. To add a path: a line in `ROUTES` and its handler.
 //! Invariant: nothing here is reached without the permit that the path and operation need.
 
 mod mounts;
