@@ -6,6 +6,7 @@ use warder_core::{
     json,
     port::backend::{Description, Field, FieldKind, MountKind, Route},
     request::{Operation, SecretRoute, SecretView},
+    route::Pattern,
 };
 
 use crate::bind::exports::warder::plugin::backend as wit;
@@ -67,7 +68,7 @@ fn routes(from: Vec<wit::Route>) -> Result<Vec<Route>, BadDescription> {
     let mut routes = Vec::with_capacity(from.len());
     for route in from {
         let place = format!("route {:?}", route.pattern);
-        let pattern = Pattern::parse(&place, &route.pattern)?;
+        let pattern = parsed(&place, &route.pattern)?;
         rule(seen.insert(pattern.shape()), &place, "another route matches the same paths")?;
         rule(route.doc.len() <= DOC_BYTES, &place, "its doc is too long")?;
         let verbs = verbs(route.verbs);
@@ -145,13 +146,13 @@ fn secret_routes(from: Vec<wit::SecretRoute>, routes: &[Route]) -> Result<Vec<Ar
     for route in from {
         let view = view(route.view);
         let place = format!("secret-route {} {:?}", view_word(view), route.pattern);
-        let pattern = Pattern::parse(&place, &route.pattern)?;
+        let pattern = parsed(&place, &route.pattern)?;
         rule(seen.insert((view, pattern.shape())), &place, "another one has this view and pattern")?;
         let Some(target) = routes.iter().find(|known| known.pattern == route.route) else {
             return Err(bad(place, format!("there is no route {:?}", route.route)));
         };
-        let captures = Pattern::parse(&place, &target.pattern)?.captures();
-        rule(pattern.captures() == captures, &place, "its captures are not those of its route")?;
+        let answering = parsed(&place, &target.pattern)?;
+        rule(captures(&pattern) == captures(&answering), &place, "its captures are not those of its route")?;
         rule(answers(view, &target.verbs), &place, "its route has no verb for this view")?;
         let pointers = [Some(&route.value_at), route.about_at.as_ref(), route.check_at.as_ref()];
         for pointer in pointers.into_iter().flatten() {
@@ -215,72 +216,15 @@ fn tasks(from: Vec<wit::Task>) -> Result<Vec<(String, Duration)>, BadDescription
     Ok(from.into_iter().map(|task| (task.name, Duration::from_secs(task.every.into()))).collect())
 }
 
-/// `creds/{role}`, `data/{path...}`: literals, one-segment captures, at the end a capture of the
-/// rest; one trailing slash marks a listing.
-struct Pattern<'a>(Vec<Part<'a>>);
-
-enum Part<'a> {
-    Literal(&'a str),
-    One(&'a str),
-    Rest(&'a str),
+fn parsed(place: &str, text: &str) -> Result<Pattern, BadDescription> {
+    Pattern::parse(text).map_err(|error| bad(place, error.to_string()))
 }
 
-impl<'a> Pattern<'a> {
-    fn parse(place: &str, text: &'a str) -> Result<Self, BadDescription> {
-        let wrong = |words: &str| bad(place, format!("pattern {text:?} {words}"));
-        let body = text.strip_suffix('/').unwrap_or(text);
-        let mut parts = Vec::new();
-        for segment in body.split('/').filter(|_| !body.is_empty()) {
-            if matches!(parts.last(), Some(Part::Rest(_))) {
-                return Err(wrong("has a segment after {name...}"));
-            }
-            parts
-                .push(Part::parse(segment).ok_or_else(|| wrong("has a segment that is no word, {name} or {name...}"))?);
-        }
-        let pattern = Self(parts);
-        let names = pattern.captures();
-        let distinct: HashSet<&str> = names.iter().copied().collect();
-        if distinct.len() == names.len() { Ok(pattern) } else { Err(wrong("has a capture twice")) }
-    }
-
-    /// Names of its captures, sorted.
-    fn captures(&self) -> Vec<&'a str> {
-        let mut names: Vec<&str> = self.0.iter().filter_map(Part::name).collect();
-        names.sort_unstable();
-        names
-    }
-
-    /// What it matches, whatever the captures are called.
-    fn shape(&self) -> String {
-        let words = self.0.iter().map(|part| match part {
-            Part::Literal(word) => *word,
-            Part::One(_) => "{}",
-            Part::Rest(_) => "{...}",
-        });
-        words.collect::<Vec<_>>().join("/")
-    }
-}
-
-impl<'a> Part<'a> {
-    fn parse(segment: &'a str) -> Option<Self> {
-        let Some(inner) = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) else {
-            let literal = !segment.is_empty() && segment != "." && segment != ".." && !segment.contains(['{', '}']);
-            return literal.then_some(Self::Literal(segment));
-        };
-        let (name, rest) = inner.strip_suffix("...").map_or((inner, false), |name| (name, true));
-        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-        if name.is_empty() || !name.chars().all(word) {
-            return None;
-        }
-        Some(if rest { Self::Rest(name) } else { Self::One(name) })
-    }
-
-    const fn name(&self) -> Option<&'a str> {
-        match self {
-            Self::Literal(_) => None,
-            Self::One(name) | Self::Rest(name) => Some(name),
-        }
-    }
+/// Names of its captures, sorted: order and place do not matter.
+fn captures(pattern: &Pattern) -> Vec<&str> {
+    let mut names = pattern.names();
+    names.sort_unstable();
+    names
 }
 
 #[cfg(test)]
@@ -341,14 +285,14 @@ mod tests {
     #[test]
     fn each_bad_pattern_has_its_reason() {
         for (pattern, words) in [
-            ("a//b", "no word"),
-            ("/a", "no word"),
-            ("a/../b", "no word"),
-            ("a/{}", "no word"),
-            ("a/{b c}", "no word"),
-            ("a/x{b}", "no word"),
-            ("{a...}/b", "after {name...}"),
-            ("{a}/{a}", "capture twice"),
+            ("a//b", "bad route pattern"),
+            ("/a", "bad route pattern"),
+            ("a/../b", "bad route pattern"),
+            ("a/{}", "bad route pattern"),
+            ("a/{b c}", "bad route pattern"),
+            ("a/x{b}", "bad route pattern"),
+            ("{a...}/b", "bad route pattern"),
+            ("{a}/{a}", "each name once"),
         ] {
             assert!(refused(plain(vec![route(pattern)])).contains(words), "{pattern}");
         }

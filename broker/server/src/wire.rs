@@ -113,7 +113,7 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
     let tls = config.listener.tls.as_ref().map(tls::acceptor).transpose()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let storage_word = config.storage.word();
-    let broker = broker(config, clock.clone(), dev).await?;
+    let broker = broker(config, clock.clone()).await?;
     let metrics = Metrics::new()?;
     metrics.watch(&broker);
     let edge = Arc::new(Edge {
@@ -128,7 +128,7 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
     Ok(Wired { broker, listener, tls, edge, address })
 }
 
-async fn broker(config: &Config, clock: Arc<dyn Clock>, dev: bool) -> Result<Arc<Broker>, StartError> {
+async fn broker(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, StartError> {
     let store = StoreConfig {
         engine: match &config.storage {
             StorageConfig::Memory {} => EngineConfig::Memory,
@@ -154,7 +154,7 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>, dev: bool) -> Result<Arc
         description: "key/value secrets with versions".to_owned(),
         options: [("version".to_owned(), "2".to_owned())].into(),
     };
-    let settings = BrokerConfig { dev, mounts: vec![mount], ..BrokerConfig::default() };
+    let settings = BrokerConfig { mounts: vec![mount], ..BrokerConfig::default() };
     Ok(Broker::new(Parts {
         storage: store.storage,
         seal: store.seal,

@@ -284,6 +284,13 @@ impl Broker {
         let reply = admission.reply(answer, entry.warnings.clone(), true);
         Some(Hit { reply, digest: entry.digest.clone() })
     }
+
+    /// An answer from memory leaves once its one record was taken.
+    pub(super) async fn recorded(&self, admission: &Admission, hit: Hit) -> Result<Reply> {
+        let outcome = Outcome::of(&hit.reply, Some(hit.digest));
+        self.sys.audit.record(Record::combined(&admission.entry, outcome)).await?;
+        Ok(hit.reply)
+    }
 }
 
 /// An answer from memory.

@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 pub use lifecycle::Initialized;
 
 use crate::{
-    audit::{self, Audit, Record},
+    audit::Audit,
     authn::{Counts, TokenConfig, Tokens},
     authz::Policies,
     cache::{Cache, CacheStats},
@@ -53,8 +53,6 @@ pub struct BrokerConfig {
     pub token: TokenConfig,
     /// Bound of the answer cache, in bytes.
     pub cache_bytes: u64,
-    /// Development mode: errors of logins say what is mounted.
-    pub dev: bool,
     /// Made when a store is initialized.
     pub mounts: Vec<NewMount>,
     /// Bounds of one plugin call's transaction.
@@ -63,13 +61,7 @@ pub struct BrokerConfig {
 
 impl Default for BrokerConfig {
     fn default() -> Self {
-        Self {
-            token: TokenConfig::default(),
-            cache_bytes: 64 << 20,
-            dev: false,
-            mounts: Vec::new(),
-            txn: TxnLimits::default(),
-        }
+        Self { token: TokenConfig::default(), cache_bytes: 64 << 20, mounts: Vec::new(), txn: TxnLimits::default() }
     }
 }
 
@@ -186,9 +178,7 @@ impl Broker {
     async fn answer(self: &Arc<Self>, request: Request) -> Result<Reply> {
         let admission = self.admit(request).await?;
         if let Some(hit) = self.recall(&admission) {
-            let outcome = audit::Outcome::of(&hit.reply, Some(hit.digest));
-            self.sys.audit.record(Record::combined(&admission.entry, outcome)).await?;
-            return Ok(hit.reply);
+            return self.recorded(&admission, hit).await;
         }
         let this = self.clone();
         // Detached: a hang-up loses no lease and no record.

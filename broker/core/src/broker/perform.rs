@@ -44,9 +44,7 @@ impl Broker {
                 Flight::Lead(turn) => lead = Some(turn),
                 Flight::Landed | Flight::Alone => {
                     if let Some(hit) = self.recall(&admission) {
-                        let outcome = Outcome::of(&hit.reply, Some(hit.digest));
-                        self.sys.audit.record(Record::combined(&admission.entry, outcome)).await?;
-                        return Ok(hit.reply);
+                        return self.recorded(&admission, hit).await;
                     }
                 }
             }

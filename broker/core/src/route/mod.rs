@@ -61,10 +61,4 @@ impl Routes {
             Some((route.clone(), Target { path: path.to_owned(), route: route.pattern.clone(), captures }))
         })
     }
-
-    /// The text of every pattern, for error messages.
-    #[must_use]
-    pub fn patterns(&self) -> Vec<&str> {
-        self.routes.iter().map(|(pattern, _)| pattern.as_str()).collect()
-    }
 }

@@ -17,7 +17,7 @@ enum Part {
 
 /// A pattern that is not one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("bad route pattern {0:?}: segments are words, {{name}} or a last {{name...}}")]
+#[error("bad route pattern {0:?}: segments are words, {{name}} or a last {{name...}}, each name once")]
 pub struct PatternError(pub String);
 
 impl Pattern {
@@ -73,6 +73,17 @@ impl Pattern {
             .collect()
     }
 
+    /// What it matches, whatever its captures are called: two patterns of one shape collide.
+    #[must_use]
+    pub fn shape(&self) -> String {
+        let words = self.parts.iter().map(|part| match part {
+            Part::Literal(word) => word.as_str(),
+            Part::One(_) => "{}",
+            Part::Rest(_) => "{...}",
+        });
+        words.collect::<Vec<_>>().join("/")
+    }
+
     /// The captures when `path` matches; one trailing slash of `path` is not compared.
     #[must_use]
     pub fn captures(&self, path: &str) -> Option<Vec<(String, String)>> {
@@ -115,7 +126,7 @@ impl Pattern {
 impl Part {
     fn parse(segment: &str) -> Option<Self> {
         let Some(inner) = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) else {
-            let plain = !segment.is_empty() && !segment.contains(['{', '}']);
+            let plain = !matches!(segment, "" | "." | "..") && !segment.contains(['{', '}']);
             return plain.then(|| Self::Literal(segment.to_owned()));
         };
         let (name, rest) = inner.strip_suffix("...").map_or((inner, false), |name| (name, true));
@@ -151,7 +162,7 @@ mod tests {
 
     #[test]
     fn bad_patterns_are_refused() {
-        for text in ["a//b", "{a", "a}", "{}", "{a...}/b", "{a}/{a}", "{...}", "/a"] {
+        for text in ["a//b", "{a", "a}", "{}", "{a...}/b", "{a}/{a}", "{...}", "/a", "a/../b", "./a"] {
             assert!(Pattern::parse(text).is_err(), "{text}");
         }
     }
