@@ -10,6 +10,7 @@ mod http;
 mod openbao;
 mod parts;
 mod process;
+mod suite;
 mod warder;
 
 pub use failure::{Failure, Result};
@@ -17,6 +18,7 @@ pub use http::{Call, Http, Reply};
 pub use openbao::OpenBao;
 pub use parts::Parts;
 pub use process::Process;
+pub use suite::{Random, Suite};
 pub use tempfile::TempDir;
 pub use warder::{Dev, Serve, Warder};
 

@@ -285,6 +285,16 @@ async fn a_hit_asks_no_plugin_and_a_write_makes_the_next_read_a_miss() {
 }
 
 #[tokio::test]
+async fn no_time_left_is_told_even_of_an_answer_that_is_at_hand() {
+    let world = World::new().await;
+    world.root(Operation::Update, "kv/a", r#"{"value":1}"#).await.unwrap();
+    world.root(Operation::Read, "kv/a", "").await.unwrap();
+    let mut late = request(Some(&world.root), Operation::Read, "kv/a", "");
+    late.deadline = Duration::ZERO;
+    assert_eq!(world.broker.handle(late).await.unwrap_err().kind, ErrorKind::DeadlineExceeded);
+}
+
+#[tokio::test]
 async fn an_absent_path_is_cached_until_it_is_written() {
     let world = World::new().await;
     assert!(matches!(world.root(Operation::Read, "kv/a", "").await.unwrap().answer, Answer::Nothing));
