@@ -1,6 +1,5 @@
 //! What Warder promises from outside: the real binary, over the wire.
 
 mod bad_input;
-mod crash;
 mod deploy;
 mod kv_v2;
