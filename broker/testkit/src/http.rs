@@ -156,6 +156,17 @@ impl Call<'_> {
             .map_err(|why| Failure::new(format_args!("{} {}", self.method, self.target), why))
     }
 
+    /// Sends the request on a connection of its own and closes that at once, answer unread.
+    /// Whether the request takes effect nobody will tell.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub fn send_and_hang_up(self) -> Result {
+        let mut stream = self.http.connect()?;
+        stream.write_all(&self.bytes())?;
+        Ok(())
+    }
+
     /// The command line that does the same by hand.
     #[must_use]
     pub fn curl(&self) -> String {
