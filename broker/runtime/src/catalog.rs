@@ -1,12 +1,16 @@
 //! The loaded plugins, by name.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    sync::Arc,
+};
 
 use warder_core::port::backend::{Backend, Plugins};
 
 use crate::{Runtime, RuntimeError};
 
-/// All plugins of this process; it does not change after loading.
+/// All plugins of this process; it does not change once it is handed out.
 #[derive(Default)]
 pub struct Catalog(BTreeMap<String, Arc<dyn Backend>>);
 
@@ -23,14 +27,47 @@ impl Catalog {
         N: AsRef<str>,
         B: AsRef<[u8]>,
     {
-        let mut plugins = BTreeMap::new();
+        let mut catalog = Self::default();
         for (name, bytes) in components {
-            let backend = runtime.load(name.as_ref(), bytes.as_ref()).await?;
-            if plugins.insert(name.as_ref().to_owned(), backend).is_some() {
-                return Err(RuntimeError::Twice(name.as_ref().to_owned()));
+            catalog.add(runtime, name.as_ref(), bytes.as_ref()).await?;
+        }
+        Ok(catalog)
+    }
+
+    /// Loads one more.
+    ///
+    /// # Errors
+    /// As [`Runtime::load`], and [`RuntimeError::Twice`].
+    pub async fn add(&mut self, runtime: &Arc<Runtime>, name: &str, component: &[u8]) -> Result<(), RuntimeError> {
+        let backend = runtime.load(name, component).await?;
+        match self.0.entry(name.to_owned()) {
+            Entry::Occupied(_) => Err(RuntimeError::Twice(name.to_owned())),
+            Entry::Vacant(place) => {
+                place.insert(backend);
+                Ok(())
             }
         }
-        Ok(Self(plugins))
+    }
+
+    /// Loads one more under the name that it gives itself, which is returned.
+    ///
+    /// # Errors
+    /// As [`Runtime::load_nameless`], and [`RuntimeError::Taken`].
+    pub async fn add_nameless(
+        &mut self,
+        runtime: &Arc<Runtime>,
+        origin: &str,
+        component: &[u8],
+    ) -> Result<String, RuntimeError> {
+        let backend = runtime.load_nameless(origin, component).await?;
+        let name = backend.description().name.clone();
+        match self.0.entry(name.clone()) {
+            Entry::Occupied(_) => Err(RuntimeError::Taken { plugin: origin.to_owned(), name }),
+            Entry::Vacant(place) => {
+                place.insert(backend);
+                Ok(name)
+            }
+        }
     }
 }
 

@@ -9,12 +9,15 @@ use warder_core::{
     route::Pattern,
 };
 
-use crate::bind::exports::warder::plugin::backend as wit;
+use crate::{bind::exports::warder::plugin::backend as wit, fault::bounded};
 
 /// Most routes, fields of a route, secret routes and tasks.
 const MOST: usize = 256;
 /// Longest text for people, bytes.
 const DOC_BYTES: usize = 4096;
+
+/// What a plugin's name is.
+pub(crate) const NAME_RULE: &str = "1 to 64 lower-case letters, digits and hyphens";
 
 /// What is wrong with a description; the place and the rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,9 +37,12 @@ fn rule(holds: bool, place: &str, words: &str) -> Result<(), BadDescription> {
     if holds { Ok(()) } else { Err(bad(place, words)) }
 }
 
-/// The description in core's words.
-pub(crate) fn description(name: &str, from: wit::Description) -> Result<Description, BadDescription> {
-    rule(from.name == name, "name", &format!("it says {:?}, but is loaded as {name:?}", from.name))?;
+/// The description in core's words; of a plugin with the wanted name, where one is wanted.
+pub(crate) fn description(wanted: Option<&str>, from: wit::Description) -> Result<Description, BadDescription> {
+    rule(is_name(&from.name), "name", &format!("{:?} must be {NAME_RULE}", bounded(&from.name, 64)))?;
+    if let Some(name) = wanted {
+        rule(from.name == name, "name", &format!("it says {:?}, but is loaded as {name:?}", from.name))?;
+    }
     rule(is_version(&from.version), "version", "must be a semantic version such as 1.2.3")?;
     rule(from.doc.len() <= DOC_BYTES, "doc", "is too long")?;
     let counts = [from.routes.len(), from.secret_routes.len(), from.tasks.len()];
@@ -55,6 +61,10 @@ pub(crate) fn description(name: &str, from: wit::Description) -> Result<Descript
         secret_routes,
         tasks: tasks(from.tasks)?,
     })
+}
+
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
 fn is_version(text: &str) -> bool {
@@ -279,7 +289,7 @@ mod tests {
     }
 
     fn refused(description: wit::Description) -> String {
-        super::description("kv", description).unwrap_err().to_string()
+        super::description(Some("kv"), description).unwrap_err().to_string()
     }
 
     #[test]
@@ -315,7 +325,7 @@ mod tests {
     #[test]
     fn secret_routes_must_fit_their_route() {
         let with = |secret| wit::Description { secret_routes: vec![secret], ..plain(vec![route("data/{path...}")]) };
-        assert!(description("kv", with(secret_route("{path...}", "data/{path...}"))).is_ok());
+        assert!(description(Some("kv"), with(secret_route("{path...}", "data/{path...}"))).is_ok());
         assert!(refused(with(secret_route("{path...}", "nope"))).contains("no route"));
         assert!(refused(with(secret_route("{other...}", "data/{path...}"))).contains("captures"));
         let pointer = wit::SecretRoute { value_at: "data".into(), ..secret_route("{path...}", "data/{path...}") };
@@ -330,6 +340,8 @@ mod tests {
     #[test]
     fn name_version_and_tasks_are_checked() {
         assert!(refused(wit::Description { name: "other".into(), ..plain(Vec::new()) }).contains("loaded as \"kv\""));
+        let odd = description(None, wit::Description { name: "Odd\n".into(), ..plain(Vec::new()) });
+        assert_eq!(odd.unwrap_err().to_string(), format!("name: \"Odd \" must be {NAME_RULE}"));
         assert!(refused(wit::Description { version: "1".into(), ..plain(Vec::new()) }).contains("semantic version"));
         let task = wit::Task { name: "tidy".into(), every: 0 };
         assert!(refused(wit::Description { tasks: vec![task], ..plain(Vec::new()) }).contains("period"));

@@ -4,10 +4,12 @@
 
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 
-use crate::{capability::KINDS, wasi};
+use crate::{capability::KINDS, fault::bounded, wasi};
 
 /// Largest component, bytes.
-pub(crate) const MAX_COMPONENT_BYTES: usize = 64 << 20;
+pub const MAX_COMPONENT_BYTES: usize = 64 << 20;
+/// Longest account of refused imports.
+const SHOWN_BYTES: usize = 1024;
 /// The contract's version: components of the same major and minor version fit.
 const CONTRACT: (&str, &str) = ("warder:plugin/", "0.1.");
 
@@ -36,15 +38,23 @@ pub(crate) fn check(component: &[u8]) -> Result<Vec<String>, Refused> {
     if component.len() > MAX_COMPONENT_BYTES {
         return Err(Refused::TooLarge);
     }
+    if !component.starts_with(b"\0asm") {
+        return Err(Refused::Malformed("it does not begin as WebAssembly does".to_owned()));
+    }
     let (imports, exports) = names(component)?;
     let refused: Vec<&str> = imports.iter().map(String::as_str).filter(|name| !allowed(name)).collect();
     if let Some(name) = refused.iter().find(|name| is_other_version(name)) {
-        return Err(Refused::Version((*name).to_owned()));
+        return Err(Refused::Version(shown(name)));
     }
     if !refused.is_empty() {
-        return Err(Refused::Import(refused.join(", ")));
+        return Err(Refused::Import(shown(&refused.join(", "))));
     }
     if exports.iter().any(|name| interface(name) == Some("backend")) { Ok(imports) } else { Err(Refused::NoBackend) }
+}
+
+/// The bytes are anybody's: a name in them may be long, or made for a terminal.
+fn shown(names: &str) -> String {
+    bounded(names, SHOWN_BYTES)
 }
 
 fn allowed(name: &str) -> bool {
@@ -69,7 +79,7 @@ pub(crate) fn interface(name: &str) -> Option<&str> {
 fn names(component: &[u8]) -> Result<(Vec<String>, Vec<String>), Refused> {
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
     let mut depth = 0usize;
-    let malformed = |e: wasmparser::BinaryReaderError| Refused::Malformed(e.message().to_owned());
+    let malformed = |e: wasmparser::BinaryReaderError| Refused::Malformed(shown(e.message()));
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(malformed)? {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
@@ -117,7 +127,7 @@ mod tests {
     fn core_modules_and_noise_are_refused() {
         assert!(matches!(check(b"\0asm\x01\0\0\0"), Err(Refused::Malformed(_))));
         assert!(matches!(check(b"hello"), Err(Refused::Malformed(_))));
-        assert!(matches!(check(b""), Err(Refused::Malformed(_) | Refused::NoBackend)));
+        assert!(matches!(check(b""), Err(Refused::Malformed(_))));
         assert_eq!(check(b"\0asm\x0d\0\x01\0"), Err(Refused::NoBackend));
     }
 }

@@ -32,5 +32,6 @@ mod wasi;
 
 pub use catalog::Catalog;
 pub use config::RuntimeConfig;
+pub use imports::MAX_COMPONENT_BYTES;
 pub use load::RuntimeError;
 pub use runtime::Runtime;

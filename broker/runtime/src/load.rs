@@ -7,9 +7,9 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::{
     Runtime,
-    bind::BackendPluginPre,
+    bind::{BackendPluginPre, exports::warder::plugin::backend::Description},
     capability::KINDS,
-    describe::{self, BadDescription},
+    describe::{self, BadDescription, NAME_RULE, is_name},
     host::Host,
     imports::{self, Refused},
     invoke::Plugin,
@@ -30,7 +30,7 @@ pub enum RuntimeError {
     #[error("ticker thread")]
     Ticker(#[source] io::Error),
     /// A plugin name is lower-case letters, digits and hyphens, at most 64.
-    #[error("plugin name {0:?} must be 1 to 64 lower-case letters, digits and hyphens")]
+    #[error("plugin name {0:?} must be {NAME_RULE}")]
     Name(String),
     /// The component may not be loaded.
     #[error("plugin {plugin} {reason}")]
@@ -67,8 +67,17 @@ pub enum RuntimeError {
     /// Two components of one name.
     #[error("plugin {0} is there twice")]
     Twice(String),
+    /// A component whose own name another plugin has.
+    #[error("plugin {plugin} calls itself {name:?}, and there is a plugin of this name")]
+    Taken {
+        /// Where it comes from.
+        plugin: String,
+        /// What it calls itself.
+        name: String,
+    },
 }
 
+/// Loads a component under its name.
 pub(crate) async fn load(
     runtime: &Arc<Runtime>,
     name: &str,
@@ -77,21 +86,36 @@ pub(crate) async fn load(
     if !is_name(name) {
         return Err(RuntimeError::Name(name.to_owned()));
     }
+    loaded(runtime, name, Some(name), component).await
+}
+
+/// Loads a component under the name that it gives itself; `origin` stands for it in errors.
+pub(crate) async fn load_nameless(
+    runtime: &Arc<Runtime>,
+    origin: &str,
+    component: &[u8],
+) -> Result<Arc<dyn Backend>, RuntimeError> {
+    loaded(runtime, origin, None, component).await
+}
+
+async fn loaded(
+    runtime: &Arc<Runtime>,
+    called: &str,
+    wanted: Option<&str>,
+    component: &[u8],
+) -> Result<Arc<dyn Backend>, RuntimeError> {
     let imports =
-        imports::check(component).map_err(|reason| RuntimeError::Refused { plugin: name.to_owned(), reason })?;
+        imports::check(component).map_err(|reason| RuntimeError::Refused { plugin: called.to_owned(), reason })?;
     let bytes = component.to_vec();
     let linking = runtime.clone();
     let compiled = tokio::task::spawn_blocking(move || link(&linking, &bytes, &imports)).await;
-    let failed = |reason| RuntimeError::Compile { plugin: name.to_owned(), reason };
+    let failed = |reason| RuntimeError::Compile { plugin: called.to_owned(), reason };
     let linked = compiled.map_err(|e| failed(e.into()))?.map_err(failed)?;
     let pre = BackendPluginPre::new(linked).map_err(failed)?;
-    let plugin: Arc<str> = name.into();
-    let description = described(runtime, &plugin, &pre).await?;
-    Ok(Arc::new(Plugin::new(runtime.clone(), plugin, pre, description)))
-}
-
-fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len()) && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    let answer = described(runtime, &called.into(), &pre).await?;
+    let description = describe::description(wanted, answer)
+        .map_err(|reason| RuntimeError::Description { plugin: called.to_owned(), reason })?;
+    Ok(Arc::new(Plugin::new(runtime.clone(), description.name.as_str().into(), pre, description)))
 }
 
 /// Compiles, and links the interfaces that the component names: a grant is a link.
@@ -110,7 +134,7 @@ async fn described(
     runtime: &Runtime,
     plugin: &Arc<str>,
     pre: &BackendPluginPre<Host>,
-) -> Result<warder_core::port::backend::Description, RuntimeError> {
+) -> Result<Description, RuntimeError> {
     let fail = |reason: String| RuntimeError::Describe { plugin: plugin.to_string(), reason };
     let _slot = runtime.slots.acquire().await.map_err(|e| fail(e.to_string()))?;
     let mut store = runtime.store(plugin, None);
@@ -119,11 +143,9 @@ async fn described(
         let guest = pre.instantiate_async(&mut store).await?;
         guest.warder_plugin_backend().call_describe(&mut store).await
     });
-    let described = tokio::time::timeout(config.wall, run)
+    tokio::time::timeout(config.wall, run)
         .await
         .map_err(|_| fail(format!("it ran longer than {:?}", config.wall)))?
         .map_err(|_| fail(format!("it used more than {:?} of processor time", config.cpu)))?
-        .map_err(|e| fail(e.root_cause().to_string()))?;
-    describe::description(plugin, described)
-        .map_err(|reason| RuntimeError::Description { plugin: plugin.to_string(), reason })
+        .map_err(|e| fail(e.root_cause().to_string()))
 }

@@ -48,6 +48,19 @@ impl Runtime {
         load::load(self, name, component).await
     }
 
+    /// The same for a component that is loaded under the name that it gives itself; `origin`, such
+    /// as its file, stands for it in errors.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn load_nameless(
+        self: &Arc<Self>,
+        origin: &str,
+        component: &[u8],
+    ) -> Result<Arc<dyn Backend>, RuntimeError> {
+        load::load_nameless(self, origin, component).await
+    }
+
     /// A store with every bound set; `call` is none while a plugin describes itself.
     pub(crate) fn store(&self, plugin: &Arc<str>, call: Option<CallState>) -> Store<Host> {
         let lines = self.config.log_lines;

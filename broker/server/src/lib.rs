@@ -6,5 +6,6 @@
 pub mod cli;
 pub mod config;
 pub mod edge;
+pub mod plugins;
 pub mod telemetry;
 pub mod wire;

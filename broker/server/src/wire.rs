@@ -13,12 +13,13 @@ use warder_core::{
     port::sink::Sink,
     route::NewMount,
 };
-use warder_runtime::{Catalog, Runtime, RuntimeConfig};
+use warder_runtime::{Runtime, RuntimeConfig};
 use warder_store::{EngineConfig, SealConfig as StoreSeal, StoreConfig, sink};
 
 use crate::{
     config::{AuditConfig, Config, SealConfig, StorageConfig},
     edge::{Edge, Limits, listener, metrics::Metrics, tls},
+    plugins,
 };
 
 /// Period of the broker's housekeeping.
@@ -43,7 +44,7 @@ pub enum StartError {
         /// Why.
         reason: String,
     },
-    /// A first-party plugin does not load.
+    /// A plugin does not load.
     #[error("plugins do not load: {0}")]
     Plugins(String),
     /// A part of the broker refused to start.
@@ -143,11 +144,9 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, S
     let opened = opened.await.map_err(|e| StartError::Part(Error::internal(e)))?;
     let store = opened.map_err(|e| StartError::Storage(chain(&e)))?;
     let audit = Audit::start(sinks(config)?, clock.clone())?;
-    let plugins = |e: &dyn std::error::Error| StartError::Plugins(chain(e));
-    let runtime = Runtime::new(RuntimeConfig::default(), clock.clone()).map_err(|e| plugins(&e))?;
-    let catalog = Catalog::load(&runtime, warder_bundle::PLUGINS.iter().map(|plugin| (plugin.name, plugin.component)))
-        .await
-        .map_err(|e| plugins(&e))?;
+    let failed = |e: &dyn std::error::Error| StartError::Plugins(chain(e));
+    let runtime = Runtime::new(RuntimeConfig::default(), clock.clone()).map_err(|e| failed(&e))?;
+    let catalog = plugins::load(&runtime, config).await.map_err(|e| failed(&e))?;
     let mount = NewMount {
         path: "secret/".to_owned(),
         plugin: "kv".to_owned(),

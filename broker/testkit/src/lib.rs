@@ -6,6 +6,7 @@
 //! process when it drops. A missing part is an error that says how to get it, never a skip.
 
 mod failure;
+mod guest;
 mod http;
 mod openbao;
 mod parts;
@@ -14,6 +15,7 @@ mod suite;
 mod warder;
 
 pub use failure::{Failure, Result};
+pub use guest::Guest;
 pub use http::{Call, Http, Reply};
 pub use openbao::OpenBao;
 pub use parts::Parts;

@@ -51,6 +51,19 @@ async fn the_catalog_finds_by_name_and_refuses_twins() {
     assert!(matches!(twins.await, Err(RuntimeError::Twice(name)) if name == "misbehave"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_loaded_under_the_name_that_it_gives_itself() {
+    let runtime = runtime();
+    let mut catalog = Catalog::default();
+    assert_eq!(catalog.add_nameless(&runtime, "./my.wasm", &guests::misbehave()).await.expect("it loads"), "misbehave");
+    assert_eq!(catalog.find("misbehave").expect("it is there").description().name, "misbehave");
+    let again = catalog.add_nameless(&runtime, "./again.wasm", &guests::misbehave()).await.expect_err("a refusal");
+    let words = "plugin ./again.wasm calls itself \"misbehave\", and there is a plugin of this name";
+    assert_eq!(again.to_string(), words);
+    let noise = catalog.add_nameless(&runtime, "./noise.wasm", b"noise").await.expect_err("a refusal");
+    assert!(noise.to_string().starts_with("plugin ./noise.wasm is not a WebAssembly component"), "{noise}");
+}
+
 /// Every interface that the contract's worlds import has its line in `KINDS`, and `reveal` has none.
 #[test]
 fn the_table_of_capabilities_is_the_contracts() {

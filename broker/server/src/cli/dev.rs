@@ -32,7 +32,8 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 #[command(after_help = "Without --data-dir everything is in memory, and audit records go to a new temporary \
     directory, removed at the end (see --audit). With it, secrets and the root token are kept in it across restarts.\n\n\
     Not for production: plain HTTP, and the keys lie beside the data.\n\n\
-    Examples:\n  warder dev\n  warder dev --listen 127.0.0.1:0 --data-dir ./warder-data")]
+    Examples:\n  warder dev\n  warder dev --listen 127.0.0.1:0 --data-dir ./warder-data\n  \
+    warder dev --plugin ./notes.wasm    (then: warder mount enable notes --path notes)")]
 pub(crate) struct Dev {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
@@ -46,6 +47,10 @@ pub(crate) struct Dev {
     /// Where audit records go.
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
+    /// Loads this component beside the bundled plugins, under the name that it gives itself.
+    /// Again for more.
+    #[arg(long = "plugin", value_name = "FILE")]
+    plugins: Vec<PathBuf>,
     #[command(flatten)]
     logging: Logging,
 }
@@ -89,6 +94,8 @@ impl Dev {
             storage,
             seal: SealConfig::Dev {},
             audit: [("dev".to_owned(), sink)].into(),
+            plugins: [].into(),
+            unpinned: self.plugins.clone(),
         }
     }
 

@@ -13,6 +13,10 @@ use std::{
 use serde::{Deserialize, Deserializer, de::Error as _};
 use warder_store::sink::{self, Options};
 
+mod plugin;
+
+pub use plugin::{PluginConfig, Sha256};
+
 /// Everything that `serve` needs to know.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +31,12 @@ pub struct Config {
     /// Where audit records go, by name; at least one.
     #[serde(default)]
     pub audit: BTreeMap<String, AuditConfig>,
+    /// Components beside the bundled plugins, by the name that they give themselves.
+    #[serde(default)]
+    pub plugins: BTreeMap<String, PluginConfig>,
+    /// Components under the names that they give themselves; for development, so no setting.
+    #[serde(skip)]
+    pub unpinned: Vec<PathBuf>,
 }
 
 /// One listener.
@@ -271,6 +281,10 @@ path = "/var/log/warder/audit.log"
 
 [audit.console]
 type = "stdout"
+
+[plugins.notes]
+file = "notes.wasm"
+sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 "#;
 
     #[test]
@@ -279,6 +293,8 @@ type = "stdout"
         assert_eq!(config.storage.word(), "redb");
         assert_eq!(config.seal, SealConfig::Shamir {});
         assert_eq!(config.audit.len(), 2);
+        let notes = PluginConfig { file: "notes.wasm".into(), sha256: Sha256::of(b"abc") };
+        assert_eq!(config.plugins, [("notes".to_owned(), notes)].into());
     }
 
     #[test]
@@ -289,6 +305,8 @@ type = "stdout"
             ("[audit.console]", "[audit.console]\nsizes = [1]", 18, "expected a string"),
             ("[seal]", "[seel]", 11, "unknown field `seel`"),
             ("type = \"shamir\"", "type = shamir", 12, ""),
+            ("sha256 = \"ba", "sha256 = \"", 23, "64 hexadecimal digits"),
+            ("sha256 = ", "sha512 = ", 23, "unknown field `sha512`"),
         ] {
             let error = Config::parse("w.toml", &WHOLE.replace(from, to)).unwrap_err();
             let ConfigError::Malformed { place, reason, .. } = &error else { panic!("{error}") };
