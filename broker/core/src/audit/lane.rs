@@ -244,6 +244,17 @@ impl Lane {
         self.explain(error.to_string());
     }
 
+    /// One record is not offered to the sink at all.
+    pub(super) fn left_out(&self, reason: &str) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.explain(reason.to_owned());
+    }
+
+    /// Records that the sink did not take since the start.
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
     /// Keeps the reason for operators, and logs it when it is a new one.
     pub(super) fn explain(&self, reason: String) {
         let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    chain::Chain,
+    chain::{Chain, write_number},
     digest::{Keys, write_answer, write_hidden, write_hmac},
     entry::{Entry, Outcome, Phase, Record},
 };
@@ -22,6 +22,8 @@ const MAX_DETAIL_BYTES: usize = 4096;
 #[derive(Default)]
 pub(super) struct Formatter {
     second: Option<(u64, String)>,
+    /// Told by the next line, and then 0: records that the sink did not take since the line before.
+    pub(super) missed: u64,
 }
 
 impl Formatter {
@@ -32,8 +34,16 @@ impl Formatter {
         self.write_time(out, record.time.unwrap_or(record.entry.time));
         out.push(b',');
         chain.write_links(out);
+        self.write_missed(out);
         write_content(out, keys, record);
         chain.close(out, start);
+    }
+
+    fn write_missed(&mut self, out: &mut Vec<u8>) {
+        if self.missed > 0 {
+            out.extend_from_slice(b",\"missed\":");
+            write_number(out, std::mem::take(&mut self.missed));
+        }
     }
 
     fn write_time(&mut self, out: &mut Vec<u8>, time: Timestamp) {

@@ -18,6 +18,7 @@
 //! | `time` | RFC 3339, UTC, milliseconds: of the request (`open`, `hit`), of the answer (`close`) |
 //! | `seq` | 1, 2, 3, ... in this sink |
 //! | `prev` | lower-case hex SHA-256 of the previous line without its newline; 64 zeros when `seq` is 1 |
+//! | `missed` | how many records this sink did not confirm since its line before; absent when none |
 //! | `type` | `open` before effects, `close` before the answer leaves, `hit`: both in one, for a cached answer |
 //! | `id` | request id, the same in `open` and `close` |
 //! | `door` | `native`, `vault`; absent for what happened without a request |
@@ -125,7 +126,8 @@ impl Audit {
     /// Offers the record to every sink and waits until the first one took it.
     ///
     /// # Errors
-    /// `audit_unavailable` when every sink refused it, hung past its deadline or was skipped.
+    /// `audit_unavailable` when every sink refused it, hung past its deadline or was skipped; its
+    /// words are those for a record before an effect.
     ///
     /// # Cancel safety
     /// A record once offered is written even when nobody waits any more.

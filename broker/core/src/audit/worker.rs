@@ -46,6 +46,8 @@ pub(super) struct Worker {
     /// The last append failed: the sink must be reopened before the next one.
     broken: bool,
     formatter: Formatter,
+    /// How many of the records that the sink did not take its lines have told.
+    told: u64,
     group: Vec<Arc<Pending>>,
     buffer: Vec<u8>,
     /// Only ever dropped: its end tells that the worker ended.
@@ -70,6 +72,7 @@ impl Worker {
             chain: None,
             broken: false,
             formatter: Formatter::default(),
+            told: 0,
             group: Vec::new(),
             buffer: Vec::new(),
             _alive: alive,
@@ -111,10 +114,13 @@ impl Worker {
             return self.refuse(&error);
         }
         let before = self.chain.unwrap_or_default();
+        let failures = self.lane.failures();
+        self.formatter.missed = failures.saturating_sub(self.told);
         let after = self.format(first, before);
         match self.append() {
             Ok(()) => {
                 self.chain = Some(after);
+                self.told = failures - self.formatter.missed;
                 self.confirm();
             }
             Err(error) => {
@@ -136,7 +142,7 @@ impl Worker {
                 self.buffer.truncate(start);
                 chain = before;
                 self.lane.dequeued();
-                self.lane.explain("a record is longer than 16 MiB".to_owned());
+                self.lane.left_out("a record is longer than 16 MiB");
                 pending.refuse();
             } else {
                 self.take(pending);
@@ -174,10 +180,15 @@ impl Worker {
     fn ready(&mut self) -> io::Result<()> {
         if self.broken {
             self.inside(|sink| sink.reopen())?;
+            let found = self.inside(last_link)?;
+            // Of a refused group, whole records may stand there: the chain goes on behind them.
+            // What stands further back was cut or replaced: the chain shows it by not fitting.
+            let further = |found: &Chain| self.chain.is_none_or(|known| found.seq > known.seq);
+            self.chain = found.filter(further).or(self.chain);
             self.broken = false;
         }
         if self.chain.is_none() {
-            self.chain = Some(self.inside(last_link)?);
+            self.chain = Some(self.inside(last_link)?.unwrap_or_default());
         }
         Ok(())
     }
@@ -231,9 +242,8 @@ impl Worker {
     }
 }
 
-fn last_link(sink: &mut dyn Sink) -> io::Result<Chain> {
-    let Some(line) = sink.last_line()? else {
-        return Ok(Chain::default());
-    };
-    Chain::after(&line).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+fn last_link(sink: &mut dyn Sink) -> io::Result<Option<Chain>> {
+    let line = sink.last_line()?;
+    let link = line.map(|line| Chain::after(&line)).transpose();
+    link.map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
 }

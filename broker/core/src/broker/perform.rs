@@ -66,7 +66,8 @@ impl Broker {
             Ok(reply) => Outcome::of(reply, None),
             Err(error) => Outcome::failed(error),
         };
-        self.sys.audit.record(Record::close(&admission.entry, outcome)).await?;
+        let closed = self.sys.audit.record(Record::close(&admission.entry, outcome)).await;
+        closed.map_err(|error| unshown(error, result.is_ok() && admission.entry.effects))?;
         result
     }
 
@@ -157,6 +158,17 @@ fn lasting(made: &Made, now: Timestamp) -> Option<Option<Timestamp>> {
             Some(Some(made.observed.until.map_or(stale, |until| until.min(stale))))
         }
         (false, _) => Some(made.observed.until),
+    }
+}
+
+/// The open record was taken and the closing one was not.
+fn unshown(error: Error, done: bool) -> Error {
+    match done {
+        true => Error {
+            detail: "it was done, but no audit sink took the record of that: the answer is not shown".into(),
+            ..error
+        },
+        false => error,
     }
 }
 

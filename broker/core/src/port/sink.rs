@@ -20,8 +20,9 @@ pub trait Sink: Send + 'static {
     /// When the destination cannot be opened; the old one stays in use.
     fn reopen(&mut self) -> io::Result<()>;
 
-    /// The last complete record it holds, to continue the hash chain; none for an empty or
-    /// write-only destination.
+    /// The last complete record it holds, to continue the hash chain: asked at the start and after
+    /// an append that failed. None for an empty or write-only destination, which leaves the chain
+    /// where it is.
     ///
     /// # Errors
     /// When the destination cannot be read.

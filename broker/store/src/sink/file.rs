@@ -1,12 +1,13 @@
 //! The `file` sink: JSON lines appended to a regular file of mode 0600.
 //!
 //! Invariant: the file ends in `\n` whenever nobody is appending. A short write is taken back, a
-//! torn record that a crash left is cut off when the file is opened.
+//! torn record that a crash left is cut off when the file is opened. A file that was removed is
+//! made anew before a record that announces an effect.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -56,6 +57,7 @@ pub struct FileSink {
 
 /// What the sink does with a file; a seam for tests of failing disks.
 trait Medium: std::fmt::Debug + Send {
+    fn is_removed(&self) -> io::Result<bool>;
     fn len(&self) -> io::Result<u64>;
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     fn cut(&mut self, len: u64) -> io::Result<()>;
@@ -64,6 +66,9 @@ trait Medium: std::fmt::Debug + Send {
 }
 
 impl Medium for File {
+    fn is_removed(&self) -> io::Result<bool> {
+        Ok(self.metadata()?.nlink() == 0)
+    }
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
@@ -104,7 +109,9 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn append(&mut self, lines: &[u8], before_effect: bool) -> io::Result<()> {
-        if self.torn {
+        // What announces an effect does not go into a file that nobody can find any more. The rest
+        // waits for no disk and is not worth the question.
+        if self.torn || (before_effect && self.file.is_removed()?) {
             self.reopen()?;
         }
         let before = self.file.len()?;
@@ -199,6 +206,9 @@ mod tests {
     }
 
     impl Medium for FailingDisk {
+        fn is_removed(&self) -> io::Result<bool> {
+            self.file.is_removed()
+        }
         fn len(&self) -> io::Result<u64> {
             Medium::len(&self.file)
         }

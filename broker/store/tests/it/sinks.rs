@@ -1,7 +1,7 @@
 //! Audit sinks take whole records or none.
 
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
 };
@@ -113,10 +113,60 @@ fn options_are_checked_by_name() {
 
 #[test]
 fn stdout_takes_whole_records_and_remembers_none() {
-    let mut sink = StdoutSink(Vec::new());
+    let mut sink = StdoutSink::new(Vec::new());
     sink.append(b"{}\n", true).unwrap();
     sink.reopen().unwrap();
-    assert_eq!((sink.last_line().unwrap(), &sink.0[..]), (None, &b"{}\n"[..]));
-    let mut full = StdoutSink(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    assert_eq!((sink.last_line().unwrap(), &sink.output()[..]), (None, &b"{}\n"[..]));
+    let mut full = StdoutSink::new(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     assert!(full.append(b"{}\n", true).is_err());
+    assert_eq!(full.last_line().unwrap(), None);
+}
+
+/// Takes `room` bytes, then fails until it is given more.
+struct Narrow {
+    taken: Vec<u8>,
+    room: usize,
+}
+
+impl io::Write for Narrow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let fits = bytes.len().min(self.room);
+        self.room -= fits;
+        self.taken.extend_from_slice(&bytes[..fits]);
+        if fits == 0 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(fits) }
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stream_that_broke_in_a_record_completes_it_before_the_next() {
+    const GROUP: &[u8] = b"{\"first\":1}\n{\"second\":2}\n{\"third\":3}\n";
+    let ends: Vec<usize> = GROUP.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).collect();
+    for room in 0..GROUP.len() {
+        let mut sink = StdoutSink::new(Narrow { taken: Vec::new(), room });
+        assert!(sink.append(GROUP, true).is_err());
+        assert_eq!(sink.reopen().is_err(), room != 0 && !ends.contains(&room), "{room}");
+        sink.output().room = usize::MAX;
+        sink.reopen().unwrap();
+        let end = *[0].iter().chain(&ends).find(|end| **end >= room).unwrap();
+        assert_eq!(&sink.output().taken[..], &GROUP[..end], "{room}");
+        let last =
+            GROUP[..end].trim_ascii_end().split(|byte| *byte == b'\n').next_back().filter(|line| !line.is_empty());
+        assert_eq!(sink.last_line().unwrap().as_deref(), last, "{room}");
+        sink.append(b"{}\n", true).unwrap();
+        assert_eq!((sink.last_line().unwrap(), sink.output().taken.len()), (None, end + 3));
+    }
+}
+
+#[test]
+fn a_file_that_was_removed_is_made_anew_before_an_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let mut sink = FileSink::open(&path, Sync::Effects).unwrap();
+    sink.append(b"{\"first\":1}\n", true).unwrap();
+    fs::remove_file(&path).unwrap();
+    sink.append(b"{\"second\":2}\n", true).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"{\"second\":2}\n");
 }

@@ -115,17 +115,67 @@ fn a_sink_that_recovers_is_found_reopened_and_its_chain_has_no_gap() {
         assert!(is_unavailable(&audit.record(open("lost")).await));
         assert!(is_unavailable(&audit.record(open("skipped")).await));
         sink.refuse(false);
-        let retried = async {
-            while audit.record(open("2")).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, retried).await.expect("the sink is probed");
+        retried(&audit, "2").await;
         assert!(audit.sinks()[0].healthy);
     });
     assert_eq!(sink.0.reopens.load(Ordering::SeqCst), 1);
     assert_eq!(verify(&sink.bytes()[..]).unwrap().last_seq, 2);
     assert!(!sink.text().contains("lost"));
+}
+
+#[test]
+fn what_a_sink_missed_is_told_by_its_next_record() {
+    let sink = SinkDouble::default();
+    let audit = audit(&sink);
+    block(async {
+        audit.record(open("1")).await.unwrap();
+        sink.refuse(true);
+        for _ in 0..3 {
+            assert!(is_unavailable(&audit.record(open("lost")).await));
+        }
+        sink.refuse(false);
+        retried(&audit, "2").await;
+        audit.record(open("3")).await.unwrap();
+    });
+    let missed: Vec<_> = sink.records().iter().map(|record| record["missed"].as_u64()).collect();
+    assert_eq!(missed, [None, Some(audit.sinks()[0].failures), None]);
+    assert!(missed[1] >= Some(3));
+    assert!(sink.text().contains(r#"","missed":"#), "behind the links");
+}
+
+/// The story of a file whose disk failed: the refused group could not be taken back, its whole
+/// records stayed, and the next one took a number that was there already.
+#[test]
+fn the_chain_goes_on_behind_refused_records_that_the_sink_holds_all_the_same() {
+    let sink = SinkDouble::default();
+    let audit = audit(&sink);
+    block(async {
+        audit.record(open("1")).await.unwrap();
+        sink.0.lying.store(true, Ordering::SeqCst);
+        assert!(is_unavailable(&audit.record(open("held")).await));
+        sink.0.lying.store(false, Ordering::SeqCst);
+        retried(&audit, "2").await;
+    });
+    assert!(sink.text().contains("held"));
+    assert_eq!(verify(&sink.bytes()[..]).unwrap().last_seq, 3);
+}
+
+#[test]
+fn a_log_that_was_cut_while_its_sink_was_failing_does_not_fit_together() {
+    let sink = SinkDouble::default();
+    let audit = audit(&sink);
+    block(async {
+        for id in ["1", "2", "3"] {
+            audit.record(open(id)).await.unwrap();
+        }
+        sink.refuse(true);
+        assert!(is_unavailable(&audit.record(open("lost")).await));
+        let first = sink.text().lines().next().unwrap().len() + 1;
+        sink.0.bytes.lock().unwrap().truncate(first);
+        sink.refuse(false);
+        retried(&audit, "4").await;
+    });
+    assert_eq!(verify(&sink.bytes()[..]).unwrap_err().line, 2);
 }
 
 #[test]
@@ -207,12 +257,7 @@ fn a_panicking_sink_is_a_refusing_one() {
         assert!(is_unavailable(&audit.record(open("1")).await));
         assert_eq!(audit.sinks()[0].last_error.as_deref(), Some("the sink panicked"));
         sink.0.panicking.store(false, Ordering::SeqCst);
-        let retried = async {
-            while audit.record(open("2")).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, retried).await.expect("its worker lives");
+        retried(&audit, "2").await;
     });
 }
 

@@ -36,6 +36,8 @@ struct SinkDouble(Arc<Double>);
 struct Double {
     bytes: Mutex<Vec<u8>>,
     refusing: AtomicBool,
+    /// Refuses what it nevertheless holds.
+    lying: AtomicBool,
     panicking: AtomicBool,
     appends: AtomicUsize,
     reopens: AtomicUsize,
@@ -102,7 +104,7 @@ impl Sink for SinkDouble {
         assert!(lines.ends_with(b"\n"));
         self.0.appends.fetch_add(1, Ordering::SeqCst);
         self.0.bytes.lock().unwrap().extend_from_slice(lines);
-        Ok(())
+        if self.0.lying.load(Ordering::SeqCst) { Err(io::Error::other("told to lie")) } else { Ok(()) }
     }
 
     fn reopen(&mut self) -> io::Result<()> {
@@ -113,6 +115,16 @@ impl Sink for SinkDouble {
     fn last_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         Ok(self.text().lines().last().map(|line| line.as_bytes().to_vec()))
     }
+}
+
+/// Tries until the record is taken.
+async fn retried(audit: &Audit, id: &str) {
+    let retried = async {
+        while audit.record(open(id)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, retried).await.expect("the sink is probed");
 }
 
 fn block<F: Future>(future: F) -> F::Output {
