@@ -14,7 +14,7 @@ test: tools fmt lint parts unit docs ## Run every check and every test
 
 tools: ## Name the tools that are missing
 	@missing=; \
-	for tool in cargo:rustup cc:gcc curl:curl python3:python3 systemd-analyze:systemd; do \
+	for tool in cargo:rustup cc:gcc curl:curl python3:python3 systemd-analyze:systemd unshare:util-linux mount:mount; do \
 	  command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; \
 	done; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \

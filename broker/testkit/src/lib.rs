@@ -5,6 +5,7 @@
 //! listens on a port the kernel chose, keeps its data in its own directory, and ends its own
 //! process when it drops. A missing part is an error that says how to get it, never a skip.
 
+mod disk;
 mod failure;
 mod guest;
 mod http;
@@ -14,6 +15,7 @@ mod process;
 mod suite;
 mod warder;
 
+pub use disk::SmallDisk;
 pub use failure::{Failure, Result};
 pub use guest::Guest;
 pub use http::{Call, Http, Reply};
