@@ -9,7 +9,7 @@ use crate::{
     identity::Peer,
     json,
     path::Path,
-    secret::Secret,
+    secret::{Secret, wiping_stack},
 };
 
 /// What is asked of a path. `Create` and `Update` are one verb on the wire (`Update`), told
@@ -147,6 +147,14 @@ impl Fields {
         json::compose(self.0.iter().map(|(name, text)| (name.as_str(), text.expose_str().unwrap_or("null"))))
     }
 
+    /// Stands for all of it where the values must not: SHA-256 of the JSON object, in hex.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let text = self.to_json();
+        let digest = wiping_stack(|| ring::digest::digest(&ring::digest::SHA256, text.expose()));
+        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Deserializes all members into a typed request.
     ///
     /// # Errors
@@ -157,19 +165,18 @@ impl Fields {
     }
 }
 
-/// serde names the offending value in "invalid type: string \"..\"": keep the types, drop values.
+/// serde shows the offending value in "invalid type: string \"..\"", and one that names no variant:
+/// types and names of fields stay, values go.
 fn redacted(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    let mut quoted = false;
-    let cleaned: String = text
-        .chars()
-        .filter(|c| {
-            quoted ^= *c == '"';
-            *c == '"' || !quoted
-        })
-        .collect();
-    cleaned.replace("\"\"", "<value>")
+    let text = text.rsplit_once(" at line ").map_or(&*text, |(words, _)| words);
+    if !["invalid type: ", "invalid value: ", "unknown variant "].iter().any(|start| text.starts_with(start)) {
+        return text.to_owned();
+    }
+    // The value comes before the expectation, which is ours: so the last one counts.
+    let (found, expected) = text.rsplit_once(", expected ").unwrap_or((text, "another value"));
+    let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+    format!("{kind}, expected {expected}")
 }
 
 impl fmt::Debug for Fields {
@@ -305,4 +312,33 @@ impl Reply {
 pub fn document<T: serde::Serialize>(value: &T) -> Result<Document> {
     let text = Zeroizing::new(serde_json::to_vec(value).map_err(Error::internal)?);
     Ok(Secret::from(text.as_slice()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[allow(dead_code, reason = "only its errors are looked at")]
+    struct Typed {
+        names: Option<std::collections::BTreeMap<String, u8>>,
+        operation: Option<Operation>,
+    }
+
+    #[test]
+    fn an_error_of_a_typed_request_has_types_and_fields_and_no_value() {
+        for (body, words) in [
+            (r#"{"names":"a \" , expected b at line 1"}"#, "invalid type: string, expected a map"),
+            (r#"{"names":"hunter2 \"\\\" x"}"#, "invalid type: string, expected a map"),
+            (r#"{"names":{"a":4711}}"#, "invalid value: integer, expected u8"),
+            (r#"{"names":{"a":true}}"#, "invalid type: boolean, expected u8"),
+            (r#"{"operation":"hunter2"}"#, "unknown variant, expected one of `create`, `delete`"),
+            (r#"{"operation":"a`, expected b"}"#, "unknown variant, expected one of `create`"),
+            (r#"{"operation":["hunter2"]}"#, "expected value"),
+        ] {
+            let error = Fields::from_json(body.as_bytes()).unwrap().parse::<Typed>().unwrap_err();
+            assert!(error.detail.starts_with(words), "{body}: {}", error.detail);
+            assert!(!error.detail.contains("hunter2") && !error.detail.contains("4711"), "{}", error.detail);
+        }
+    }
 }

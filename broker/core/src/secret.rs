@@ -94,6 +94,29 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Bytes of stack that are overwritten after a digest: twice what ring's contexts, schedules and
+/// assembly frames take.
+const WIPED: usize = 2048;
+
+/// Does `work`, then overwrites the part of the stack that it used: digests and MACs keep the end
+/// of what they were given in contexts on the stack, and ring leaves them there.
+pub fn wiping_stack<T>(work: impl FnOnce() -> T) -> T {
+    let done = apart(work);
+    wipe();
+    done
+}
+
+/// In a frame of its own, where [`wipe`] has its frame afterwards.
+#[inline(never)]
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[inline(never)]
+fn wipe() {
+    std::hint::black_box(&mut [0u8; WIPED]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -309,7 +309,7 @@ fn versions_come_as_numbers_texts_or_one_text() {
         assert_eq!(said(&kv, r#"PUT undelete/c {"versions":"1,2,3,4"}"#), "Nothing");
     }
     let none = "invalid request: No version number provided";
-    let word = r#"invalid request: field "versions": "x" is no version number"#;
+    let word = r#"invalid request: field "versions": expected whole numbers"#;
     table(
         &kv,
         &[
@@ -322,7 +322,7 @@ fn versions_come_as_numbers_texts_or_one_text() {
             (r#"PUT delete/c {"versions":"x"}"#, word),
             (r#"PUT undelete/c {"versions":["x"]}"#, word),
             (r#"PUT destroy/none {"versions":["x"]}"#, word),
-            (r#"PUT delete/c {"versions":[1.5]}"#, r#"invalid request: field "versions": "1.5" is no version number"#),
+            (r#"PUT delete/c {"versions":[1.5]}"#, r#"invalid request: field "versions": expected whole numbers"#),
         ],
     );
 }

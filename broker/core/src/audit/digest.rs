@@ -12,7 +12,10 @@ use std::{
 
 use ring::hmac;
 
-use crate::{json, secret::Secret};
+use crate::{
+    json,
+    secret::{Secret, wiping_stack},
+};
 
 /// Most leaves that are hashed one by one.
 pub(super) const MAX_LEAVES: usize = 4096;
@@ -119,7 +122,7 @@ pub(super) fn write_hmac(out: &mut Vec<u8>, keys: Option<&Keys>, value: &[u8]) {
         return out.extend_from_slice(SEALED);
     };
     out.extend_from_slice(PREFIX);
-    write_hex(out, hmac::sign(&keys.key, value).as_ref());
+    write_hex(out, wiping_stack(|| hmac::sign(&keys.key, value)).as_ref());
     out.push(b'"');
 }
 

@@ -123,11 +123,30 @@ impl Outcome {
         Self::Done { answer, digest, issued: reply.auth.clone().map(Arc::new) }
     }
 
-    /// Failed with this error, in the words that the caller reads.
+    /// Failed with this error, in the words that the caller reads, but for what they quote.
     #[must_use]
     pub fn failed(error: &Error) -> Self {
-        Self::Failed { kind: error.kind, detail: error.detail.clone() }
+        let detail =
+            if error.detail.contains('"') { Cow::Owned(unquoted(&error.detail)) } else { error.detail.clone() };
+        Self::Failed { kind: error.kind, detail }
     }
+}
+
+/// `unknown key "..", expected path`: a refusal tells its caller what stood where something else
+/// belongs, but a record does not keep it, for it may be a secret in the wrong place.
+fn unquoted(words: &str) -> String {
+    let mut kept = String::with_capacity(words.len());
+    let (mut inside, mut escaped) = (false, false);
+    for c in words.chars() {
+        if c == '"' && !escaped {
+            inside = !inside;
+            kept.push_str(if inside { "\".." } else { "\"" });
+        } else if !inside {
+            kept.push(c);
+        }
+        escaped = inside && c == '\\' && !escaped;
+    }
+    kept
 }
 
 fn listing(keys: &[String]) -> Secret {

@@ -17,7 +17,7 @@ use super::{MAX_CREDENTIAL_BYTES, Tokens, entry::Entry, refusal::Refusal, text};
 use crate::{
     error::{Error, Result},
     identity::TokenKind,
-    secret::Secret,
+    secret::{Secret, wiping_stack},
 };
 
 const SALT_BYTES: usize = 24;
@@ -63,7 +63,7 @@ fn open(key: &Secret, body: &[u8]) -> Result<Option<Entry>> {
 }
 
 fn cipher(key: &Secret, salt: &[u8; SALT_BYTES]) -> Result<LessSafeKey> {
-    let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), salt);
+    let derived = wiping_stack(|| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), salt));
     let key =
         UnboundKey::new(&AES_256_GCM, derived.as_ref()).map_err(|_| Error::internal("a derived key is no key"))?;
     Ok(LessSafeKey::new(key))

@@ -4,7 +4,10 @@ use std::fmt;
 
 use ring::hmac;
 
-use crate::{clock::Timestamp, secret::Secret};
+use crate::{
+    clock::Timestamp,
+    secret::{Secret, wiping_stack},
+};
 
 pub(super) const SALT: &str = "core/token/salt";
 pub(super) const BATCH_KEY: &str = "core/token/batch-key";
@@ -44,7 +47,7 @@ pub(super) struct Digest([u8; 32]);
 impl Digest {
     pub(super) fn of(salt: &hmac::Key, token: &Secret) -> Self {
         let mut bytes = [0; 32];
-        bytes.copy_from_slice(hmac::sign(salt, token.expose()).as_ref());
+        bytes.copy_from_slice(wiping_stack(|| hmac::sign(salt, token.expose())).as_ref());
         Self(bytes)
     }
 

@@ -7,7 +7,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use super::Entry;
@@ -133,7 +133,7 @@ fn ancestors(key: &str) -> impl Iterator<Item = &str> {
 
 fn kill(entry: &Weak<Entry>) {
     if let Some(entry) = entry.upgrade() {
-        entry.dead.store(true, Ordering::SeqCst);
+        entry.die();
     }
 }
 

@@ -10,7 +10,7 @@ mod index;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -23,12 +23,12 @@ pub use index::Ticket;
 use crate::{audit::AnswerDigest, clock::Timestamp, port::storage::Observer, request::Answer, txn::ReadSet};
 use index::Index;
 
-/// What distinguishes two answers.
+/// What distinguishes two answers. Parameters stand in it as a digest: they may be secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Uuid of the mount.
     pub mount: Arc<str>,
-    /// Operation, canonical path and parameters.
+    /// Operation, canonical path and a digest of the parameters.
     pub question: Arc<str>,
     /// Who asked, when the answer depends on it.
     pub caller: Option<Arc<str>>,
@@ -36,8 +36,10 @@ pub struct Key {
 
 /// An answer with what it depends on.
 pub struct Entry {
-    /// The answer, or nothing when only the mark "depends on the caller" is kept.
-    pub answer: Option<Answer>,
+    /// Emptied when the entry dies: the map frees what it removed only later.
+    answer: RwLock<Option<Answer>>,
+    /// Only the mark "depends on the caller" is kept.
+    mark: bool,
     /// For people.
     pub warnings: Vec<String>,
     /// When it was made.
@@ -51,7 +53,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// A live entry.
+    /// A live entry; without an answer it is the mark "depends on the caller".
     #[must_use]
     pub fn new(
         answer: Option<Answer>,
@@ -61,7 +63,19 @@ impl Entry {
         reads: ReadSet,
     ) -> Self {
         let digest = Arc::new(AnswerDigest::default());
-        Self { answer, warnings, made, until, digest, reads, dead: AtomicBool::new(false) }
+        let mark = answer.is_none();
+        Self { answer: RwLock::new(answer), mark, warnings, made, until, digest, reads, dead: AtomicBool::new(false) }
+    }
+
+    /// The answer, unless the entry died meanwhile.
+    pub fn answer(&self) -> Option<Answer> {
+        self.answer.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Not served any more, and its answer forgotten at once.
+    fn die(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+        drop(self.answer.write().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     fn alive(&self, now: Timestamp) -> bool {
@@ -69,7 +83,7 @@ impl Entry {
     }
 
     fn weight(&self) -> usize {
-        let answer = match &self.answer {
+        let answer = match &*self.answer.read().unwrap_or_else(PoisonError::into_inner) {
             Some(Answer::Document(text) | Answer::Gone(text)) => text.len(),
             Some(Answer::Names { keys }) => keys.iter().map(|key| key.len() + 24).sum(),
             Some(Answer::Raw { body, .. }) => body.len(),
@@ -120,7 +134,10 @@ impl Cache {
             .weigher(|key: &Key, entry: &Arc<Entry>| {
                 u32::try_from(entry.weight() + key.question.len()).unwrap_or(u32::MAX)
             })
-            .eviction_listener(move |_, entry, _| evicted.drop_entry(&entry))
+            .eviction_listener(move |_, entry, _| {
+                evicted.drop_entry(&entry);
+                entry.die();
+            })
             .build();
         Arc::new(Self {
             entries,
@@ -133,9 +150,9 @@ impl Cache {
 
     /// The live answer to this question. `caller` is used only where the answer depends on it.
     pub fn find(&self, key: &Key, caller: &str, now: Timestamp) -> Option<Arc<Entry>> {
-        let found = self.look(key, now).and_then(|entry| match entry.answer {
-            Some(_) => Some(entry),
-            None => self.look(&Key { caller: Some(caller.into()), ..key.clone() }, now),
+        let found = self.look(key, now).and_then(|entry| match entry.mark {
+            false => Some(entry),
+            true => self.look(&Key { caller: Some(caller.into()), ..key.clone() }, now),
         });
         let count = if found.is_some() { &self.hits } else { &self.misses };
         count.fetch_add(1, Ordering::Relaxed);

@@ -22,6 +22,19 @@ use crate::{
 
 const CANARY: &str = "cAnArY\"7f3a\u{e9}\n91";
 
+#[test]
+fn what_an_error_quotes_is_not_recorded() {
+    for (words, recorded) in [
+        ("plain words", "plain words"),
+        (r#"unknown key "hunter2"; expected "path""#, r#"unknown key ".."; expected "..""#),
+        (r#"found "hunter2 \" and \\", expected x"#, r#"found "..", expected x"#),
+        (r#"cut in "hunter2"#, r#"cut in ".."#),
+    ] {
+        let Outcome::Failed { detail, .. } = Outcome::failed(&Error::invalid("policy", words)) else { panic!() };
+        assert_eq!(detail, recorded);
+    }
+}
+
 fn identity() -> Identity {
     Identity {
         digest: "d1".into(),

@@ -4,7 +4,10 @@ mod password;
 
 use ring::{hmac, signature::UnparsedPublicKey};
 use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject as _};
-use warder_core::{sealed::Form, secret::Secret};
+use warder_core::{
+    sealed::Form,
+    secret::{Secret, wiping_stack},
+};
 use wasmtime::component::Resource;
 
 use crate::{
@@ -53,7 +56,7 @@ impl crypto::Host for Host {
     async fn hmac_sha256(&mut self, key: Resource<Value>, message: Vec<u8>) -> Result<Resource<Value>, Fault> {
         let call = self.call()?;
         let key = call.value(&key)?;
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.bytes.expose()), &message);
+        let tag = wiping_stack(|| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.bytes.expose()), &message));
         // The plugin chose the message, and a weak key can be guessed: trusted for nothing.
         let origin = Origin::of_composite(key.origin == Origin::Known);
         call.keep(Value { bytes: Secret::from(tag.as_ref()), form: Form::Bytes, origin })

@@ -11,7 +11,10 @@ mod record;
 pub(crate) use asymmetric::{Scheme, algorithm_of, sign, spki};
 use record::{KeyRecord, MAX_VERSIONS};
 use ring::hmac;
-use warder_core::{sealed::Form, secret::Secret};
+use warder_core::{
+    sealed::Form,
+    secret::{Secret, wiping_stack},
+};
 use wasmtime::component::Resource;
 
 use crate::{
@@ -169,7 +172,8 @@ impl keys::HostKey for Host {
             return Err(invalid("the key is no hmac-sha256 key"));
         }
         let material = record.version(version)?;
-        Ok(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, material.expose()), &message).as_ref().to_vec())
+        let key = || hmac::Key::new(hmac::HMAC_SHA256, material.expose());
+        Ok(wiping_stack(|| hmac::sign(&key(), &message)).as_ref().to_vec())
     }
 
     async fn export_key(&mut self, key: Resource<Key>, version: u32) -> Result<Resource<Value>, Fault> {

@@ -4,7 +4,7 @@ use ring::hmac;
 use warder_core::{
     json,
     sealed::{Form, SealedValue},
-    secret::Secret,
+    secret::{Secret, wiping_stack},
 };
 use zeroize::Zeroizing;
 
@@ -95,10 +95,13 @@ impl Value {
             Origin::Known => b"warder fingerprint known\0",
             Origin::Mixed => return None,
         };
-        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()));
-        context.update(domain);
-        context.update(self.bytes.expose());
-        Some(context.sign().as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+        let tag = wiping_stack(|| {
+            let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()));
+            context.update(domain);
+            context.update(self.bytes.expose());
+            context.sign()
+        });
+        Some(tag.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
