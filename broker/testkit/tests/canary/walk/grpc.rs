@@ -1,0 +1,139 @@
+//! `warder.v1`: each method, its refusals, and messages that are none.
+
+use std::{fs, process::Command};
+
+use prost::Message;
+use tonic::{
+    Code, Request, Response, Status,
+    metadata::{MetadataMap, MetadataValue},
+    transport::Channel,
+};
+use warder_proto::v1::{
+    SecretsServiceDeleteRequest, SecretsServiceDestroyRequest, SecretsServiceGetRequest, SecretsServiceListRequest,
+    SecretsServicePatchRequest, SecretsServicePutRequest, SecretsServiceUndeleteRequest, SecretsServiceVersionsRequest,
+    secrets_service_client::SecretsServiceClient,
+};
+use warder_testkit::{Failure, Result, temp_dir};
+
+use super::Walk;
+
+pub(super) fn walk(walk: &mut Walk<'_>) -> Result {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(calls(walk))?;
+    messages(walk)
+}
+
+async fn calls(walk: &mut Walk<'_>) -> Result {
+    let connect = Channel::from_shared(format!("http://{}", walk.broker.address()));
+    let channel = connect.map_err(|why| why.to_string())?.connect().await.map_err(|why| Failure::new("gRPC", why))?;
+    let path = &format!("{}/grpc", walk.folder);
+    let client = &mut SecretsServiceClient::new(channel);
+    let (first, second) = (walk.value("gRPC Put"), walk.value("gRPC Patch"));
+    let json = |value: &str| serde_json::json!({ "password": value }).to_string();
+    let put = |json: String, expected_version| SecretsServicePutRequest {
+        path: path.into(),
+        json: json.into(),
+        expected_version,
+    };
+    let root = walk.keys.root_token.clone();
+    let as_root = &root;
+    walk.told("Put", client.put(ask(put(json(&first), None), as_root)?).await, Code::Ok, &[])?;
+    for refresh in [false, false, true] {
+        let get = SecretsServiceGetRequest { path: path.into(), refresh, ..Default::default() };
+        walk.told("Get", client.get(ask(get, as_root)?).await, Code::Ok, &["gRPC Put"])?;
+    }
+    let more = serde_json::json!({ "more": second }).to_string();
+    let patch = |json: &str| SecretsServicePatchRequest {
+        path: path.into(),
+        json: json.to_owned().into(),
+        ..Default::default()
+    };
+    walk.told("Patch", client.patch(ask(patch(&more), as_root)?).await, Code::Ok, &[])?;
+    let get = SecretsServiceGetRequest { path: path.into(), ..Default::default() };
+    walk.told("Get", client.get(ask(get.clone(), as_root)?).await, Code::Ok, &["gRPC Put", "gRPC Patch"])?;
+    let folder = SecretsServiceListRequest { path: format!("{}/", walk.folder), ..Default::default() };
+    walk.told("List", client.list(ask(folder, as_root)?).await, Code::Ok, &[])?;
+    let versions = SecretsServiceVersionsRequest { path: path.into(), ..Default::default() };
+    walk.told("Versions", client.versions(ask(versions, as_root)?).await, Code::Ok, &[])?;
+    let delete = SecretsServiceDeleteRequest { path: path.into(), versions: vec![] };
+    walk.told("Delete", client.delete(ask(delete, as_root)?).await, Code::Ok, &[])?;
+    let undelete = SecretsServiceUndeleteRequest { path: path.into(), versions: vec![2] };
+    walk.told("Undelete", client.undelete(ask(undelete, as_root)?).await, Code::Ok, &[])?;
+    let destroy = SecretsServiceDestroyRequest { path: path.into(), versions: vec![1] };
+    walk.told("Destroy", client.destroy(ask(destroy, as_root)?).await, Code::Ok, &[])?;
+
+    let (lost, bad, text) = (walk.value("gRPC cas lost"), walk.word("gRPC bad JSON"), walk.word("gRPC text"));
+    walk.told("Put", client.put(ask(put(json(&lost), Some(9)), as_root)?).await, Code::FailedPrecondition, &[])?;
+    for json in [format!("{{\"a\":\"{bad}\""), format!("{{\"a\":{bad}}}"), format!("{{\"{bad}\":1,\"{bad}\":2}}")] {
+        walk.told("Put", client.put(ask(put(json.clone(), None), as_root)?).await, Code::InvalidArgument, &[])?;
+        walk.told("Patch", client.patch(ask(patch(&json), as_root)?).await, Code::InvalidArgument, &[])?;
+    }
+    walk.told("Put", client.put(ask(put(format!("\"{text}\""), None), as_root)?).await, Code::InvalidArgument, &[])?;
+    let large = walk.word("gRPC over the limit") + &"x".repeat(1 << 20);
+    walk.told("Put", client.put(ask(put(json(&large), None), as_root)?).await, Code::ResourceExhausted, &[])?;
+    let (wrong, unsaid) = (walk.word("gRPC wrong token"), walk.value("gRPC Put that was not allowed"));
+    walk.told("Put", client.put(ask(put(json(&unsaid), None), &wrong)?).await, Code::Unauthenticated, &[])?;
+    walk.told("Get", client.get(ask(get, &wrong)?).await, Code::Unauthenticated, &[])
+}
+
+/// Bytes that are no message, as no client library would send them.
+fn messages(walk: &mut Walk<'_>) -> Result {
+    let folder = temp_dir()?;
+    let file = folder.path().join("message");
+    for (kind, method, head) in [
+        ("gRPC bytes that are no message", "Put", &[0, 0, 0, 0, 32][..]),
+        ("gRPC a compressed message", "Put", &[1, 0, 0, 0, 32]),
+        ("gRPC a message that ends early", "Put", &[0, 0, 0, 1, 0]),
+        ("gRPC a message to nobody", "Nothing", &[0, 0, 0, 0, 32]),
+    ] {
+        let word = walk.word(kind);
+        fs::write(&file, [head, word.as_bytes()].concat())?;
+        let url = format!("http://{}/warder.v1.SecretsService/{method}", walk.broker.address());
+        let data = format!("@{}", file.display());
+        let output = Command::new("curl")
+            .args(["-s", "-i", "--http2-prior-knowledge", "-H", "content-type: application/grpc", "-H", "te: trailers"])
+            .args(["-H", &format!("x-vault-token: {}", walk.keys.root_token), "--data-binary", &data, &url])
+            .output()
+            .map_err(|why| Failure::new("curl (apt-get install curl)", why))?;
+        let told = [output.stdout, output.stderr].concat();
+        let words = String::from_utf8_lossy(&told).into_owned();
+        walk.heard(format!("curl {url}, {kind}"), told, Vec::new(), &[]);
+        if !words.contains("grpc-status:") || words.contains("grpc-status: 0") {
+            return Err(Failure::from(format!("{kind}: not refused: {words}")));
+        }
+    }
+    Ok(())
+}
+
+impl Walk<'_> {
+    fn told<T: Message>(
+        &mut self,
+        method: &str,
+        told: Result<Response<T>, Status>,
+        code: Code,
+        shows: &[&str],
+    ) -> Result {
+        let (seen, head, body) = match told {
+            Ok(response) => (Code::Ok, lines(response.metadata()), response.get_ref().encode_to_vec()),
+            Err(status) => {
+                let head = lines(status.metadata()) + status.message() + &status.to_string();
+                (status.code(), head, status.details().to_vec())
+            }
+        };
+        let place = format!("gRPC {method}");
+        let expected = if seen == code { Ok(()) } else { Err(Failure::from(format!("{place}: {seen:?}, {head}"))) };
+        self.heard(place, head.into_bytes(), body, shows);
+        expected
+    }
+}
+
+fn lines(metadata: &MetadataMap) -> String {
+    format!("{:?}\n", metadata.clone().into_headers())
+}
+
+fn ask<T>(message: T, token: &str) -> Result<Request<T>> {
+    let mut request = Request::new(message);
+    let value = MetadataValue::try_from(format!("Bearer {token}")).map_err(|why| Failure::new("a token", why))?;
+    request.metadata_mut().insert("authorization", value);
+    Ok(request)
+}
