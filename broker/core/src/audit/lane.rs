@@ -19,6 +19,10 @@ use crate::error::{Error, Result};
 
 /// How often a failed sink is offered a record, to see whether it recovered.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
+/// An append that should wait for nothing and took longer means that the sink is in trouble.
+const SLOW: Duration = Duration::from_millis(10);
+/// How long callers then leave the sink to its worker.
+const DISTRUST: Duration = Duration::from_secs(10);
 
 /// How one sink is driven.
 #[derive(Clone, Debug)]
@@ -100,6 +104,11 @@ impl Moment {
 /// The state that callers and the worker share.
 pub(super) struct Lane {
     config: SinkConfig,
+    started: Instant,
+    /// Callers may write records that wait for no disk themselves.
+    quick: bool,
+    /// Until when they leave even those to the worker.
+    distrusted: AtomicU64,
     keys: RwLock<Option<Arc<Keys>>>,
     queued: AtomicUsize,
     records: AtomicU64,
@@ -115,9 +124,12 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) const fn new(config: SinkConfig) -> Self {
+    pub(super) const fn new(config: SinkConfig, quick: bool, started: Instant) -> Self {
         Self {
             config,
+            started,
+            quick,
+            distrusted: AtomicU64::new(0),
             keys: RwLock::new(None),
             queued: AtomicUsize::new(0),
             records: AtomicU64::new(0),
@@ -128,6 +140,10 @@ impl Lane {
             reopen: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        Moment::since(self.started)
     }
 
     pub(super) fn name(&self) -> &str {
@@ -195,8 +211,8 @@ impl Lane {
         self.asleep.store(true, Ordering::SeqCst);
     }
 
-    /// The worker: said so before, and nobody nudged since.
-    pub(super) fn may_sleep(&self) -> bool {
+    /// The worker said that it has nothing to do, and nobody nudged it since.
+    pub(super) fn idle(&self) -> bool {
         self.asleep.load(Ordering::SeqCst)
     }
 
@@ -219,14 +235,33 @@ impl Lane {
         self.reopen.swap(false, Ordering::AcqRel)
     }
 
-    /// The worker goes into the sink, which may never return.
-    pub(super) fn enter(&self, now: Moment) {
-        self.busy_since.store(now.0, Ordering::Release);
+    /// Whether a caller may write a record itself: nobody waits before it, and the sink was quick.
+    pub(super) fn takes_at_once(&self) -> bool {
+        self.quick
+            && self.idle()
+            && self.probe_at.load(Ordering::Acquire) == 0
+            && match self.distrusted.load(Ordering::Acquire) {
+                0 => true,
+                until => until <= self.now().0,
+            }
     }
 
-    /// The worker is back.
+    /// Somebody goes into the sink, which may never return.
+    pub(super) fn enter(&self) {
+        self.busy_since.store(self.now().0, Ordering::Release);
+    }
+
+    /// And is back from it.
     pub(super) fn leave(&self) {
         self.busy_since.store(0, Ordering::Release);
+    }
+
+    /// An append that should have waited for nothing began then and has ended.
+    pub(super) fn judge(&self, began: Moment) {
+        let now = self.now();
+        if now.0 > began.plus(SLOW) {
+            self.distrusted.store(now.plus(DISTRUST), Ordering::Release);
+        }
     }
 
     /// The sink took `count` records.
@@ -238,9 +273,9 @@ impl Lane {
     }
 
     /// The sink refused `count` records.
-    pub(super) fn refused(&self, count: usize, now: Moment, error: &io::Error) {
+    pub(super) fn refused(&self, count: usize, error: &io::Error) {
         self.failures.fetch_add(count as u64, Ordering::Relaxed);
-        self.probe_at.store(now.plus(PROBE_EVERY), Ordering::Release);
+        self.probe_at.store(self.now().plus(PROBE_EVERY), Ordering::Release);
         self.explain(error.to_string());
     }
 

@@ -28,14 +28,14 @@ pub(super) struct Formatter {
 
 impl Formatter {
     /// Appends `record` as the next line of `chain`.
-    pub(super) fn write(&mut self, out: &mut Vec<u8>, chain: &mut Chain, keys: Option<&Keys>, record: &Record) {
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, chain: &mut Chain, record: &Record, content: &[u8]) {
         let start = out.len();
         out.extend_from_slice(b"{\"time\":");
         self.write_time(out, record.time.unwrap_or(record.entry.time));
         out.push(b',');
         chain.write_links(out);
         self.write_missed(out);
-        write_content(out, keys, record);
+        out.extend_from_slice(content);
         chain.close(out, start);
     }
 
@@ -60,7 +60,8 @@ impl Formatter {
     }
 }
 
-fn write_content(out: &mut Vec<u8>, keys: Option<&Keys>, record: &Record) {
+/// Everything between the links of the chain and the record's own hash.
+pub(super) fn write_content(out: &mut Vec<u8>, keys: Option<&Keys>, record: &Record) {
     let (kind, outcome): (&[u8], _) = match &record.phase {
         Phase::Open => (b"\"open\"", None),
         Phase::Close(outcome) => (b"\"close\"", Some(outcome)),

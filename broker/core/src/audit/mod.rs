@@ -6,7 +6,8 @@
 //!
 //! Each sink has one worker thread, one bounded queue, one salt and one chain. The worker takes
 //! all that is queued, formats it, appends it as one buffer and then confirms every waiter, so
-//! the cost of a durable append is shared by all callers that wait for it. A sink that refuses,
+//! the cost of a durable append is shared by all callers that wait for it. A record that waits for
+//! no disk goes a shorter way when the worker has nothing to do: see `quick.rs`. A sink that refuses,
 //! hangs past its deadline or has a full queue fails that record only for itself; it is then
 //! skipped, and offered one record now and then until it takes one.
 //!
@@ -42,10 +43,12 @@
 //! `init`, `unseal`, `seal`, login failures and denied requests are records like any other.
 
 mod chain;
+mod desk;
 mod digest;
 mod entry;
 mod lane;
 mod line;
+mod quick;
 #[cfg(test)]
 mod tests;
 pub mod verify;
@@ -68,9 +71,11 @@ use crate::{
     port::sink::Sink,
     secret::Secret,
 };
+use desk::Desk;
 use digest::Keys;
 use entry::Pending;
 use lane::Lane;
+use quick::Written;
 use worker::Worker;
 
 /// The audit log: all sinks, each behind its own worker.
@@ -78,10 +83,12 @@ pub struct Audit {
     lanes: Vec<Arc<Lane>>,
     workers: Vec<Running>,
     clock: Arc<dyn Clock>,
-    started: Instant,
+    /// Held by the one caller that writes its record itself.
+    pen: Mutex<()>,
 }
 
 struct Running {
+    desk: Arc<Mutex<Desk>>,
     orders: mpsc::SyncSender<worker::Order>,
     thread: Thread,
     ended: Mutex<mpsc::Receiver<()>>,
@@ -95,14 +102,16 @@ impl Audit {
     /// `internal` when a thread cannot be started.
     pub fn start(sinks: Vec<(SinkConfig, Box<dyn Sink>)>, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         lane::check(sinks.iter().map(|(config, _)| config))?;
-        let mut audit = Self { lanes: Vec::new(), workers: Vec::new(), clock, started: Instant::now() };
+        let started = Instant::now();
+        let mut audit = Self { lanes: Vec::new(), workers: Vec::new(), clock, pen: Mutex::default() };
         for (config, sink) in sinks {
             let (orders, received) = mpsc::sync_channel(config.queue);
-            let lane = Arc::new(Lane::new(config));
+            let lane = Arc::new(Lane::new(config, sink.is_quick(), started));
+            let desk = Arc::new(Mutex::new(Desk::new(Arc::clone(&lane), sink)));
             let (thread, ended) =
-                Worker::spawn(Arc::clone(&lane), sink, received, audit.started).map_err(Error::internal)?;
+                Worker::spawn(Arc::clone(&lane), Arc::clone(&desk), received).map_err(Error::internal)?;
             audit.lanes.push(lane);
-            audit.workers.push(Running { orders, thread, ended: Mutex::new(ended) });
+            audit.workers.push(Running { desk, orders, thread, ended: Mutex::new(ended) });
         }
         Ok(Arc::new(audit))
     }
@@ -133,12 +142,18 @@ impl Audit {
     /// A record once offered is written even when nobody waits any more.
     pub async fn record(&self, mut record: Record) -> Result<()> {
         record.stamp(self.clock.now());
-        let (pending, confirmed) = Pending::new(record, self.lanes.len());
-        let Some(patience) = self.offer(&pending) else {
-            return Err(unavailable());
-        };
+        let written = self.at_once(&record);
+        if written.len() == self.lanes.len() && !written.is_empty() {
+            return Ok(());
+        }
+        let (pending, confirmed) = Pending::new(record, self.lanes.len() - written.len());
+        let patience = self.offer(&pending, written);
         drop(pending);
         let waking = Waking(self);
+        if !written.is_empty() {
+            return Ok(());
+        }
+        let patience = patience.ok_or_else(unavailable)?;
         // Whoever else is ready runs first and gives its record too: one waking serves them all,
         // and a worker that sleeps and wakes for each record would cost more than the record.
         tokio::task::yield_now().await;
@@ -152,8 +167,7 @@ impl Audit {
     /// How each sink is doing.
     #[must_use]
     pub fn sinks(&self) -> Vec<SinkStatus> {
-        let now = self.now();
-        self.lanes.iter().map(|lane| lane.status(now)).collect()
+        self.lanes.iter().map(|lane| lane.status(lane.now())).collect()
     }
 
     /// Asks every worker to reopen its sink before its next append (log rotation).
@@ -166,22 +180,21 @@ impl Audit {
         }
     }
 
-    /// The longest deadline among the sinks whose queue took it; none when no queue did.
-    fn offer(&self, pending: &Arc<Pending>) -> Option<Duration> {
-        let now = self.now();
+    /// Queues it for every sink but those that have it. The longest deadline among the sinks whose
+    /// queue took it; none when no queue did.
+    fn offer(&self, pending: &Arc<Pending>, but: Written) -> Option<Duration> {
         let mut patience = None;
-        for (lane, worker) in self.lanes.iter().zip(&self.workers) {
-            if lane.admits(now) && lane.enqueue(&worker.orders, pending) {
+        for (at, (lane, worker)) in self.lanes.iter().zip(&self.workers).enumerate() {
+            if but.has(at) {
+                continue;
+            }
+            if lane.admits(lane.now()) && lane.enqueue(&worker.orders, pending) {
                 patience = patience.max(Some(lane.deadline()));
             } else {
                 pending.refuse();
             }
         }
         patience
-    }
-
-    fn now(&self) -> lane::Moment {
-        lane::Moment::since(self.started)
     }
 }
 

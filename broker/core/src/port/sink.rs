@@ -2,8 +2,9 @@
 
 use std::io;
 
-/// One destination of audit records. Called by the sink's own worker thread only, so it may
-/// block; a call that outlasts the sink's deadline counts as a refusal for the waiting requests.
+/// One destination of audit records. Called by one thread at a time: the sink's own worker, so it
+/// may block, or, for a [quick](Sink::is_quick) one, whoever brings a record. A call that outlasts
+/// the sink's deadline counts as a refusal for the waiting requests.
 pub trait Sink: Send + 'static {
     /// Appends whole records, each one line ending in `\n`, in order. `Ok` means: taken. They
     /// survive this process from then on; with `before_effect`, one of them announces an effect
@@ -13,6 +14,12 @@ pub trait Sink: Send + 'static {
     /// # Errors
     /// Any; the records are then refused, and none of them may be half there after a reopen.
     fn append(&mut self, lines: &[u8], before_effect: bool) -> io::Result<()>;
+
+    /// Whether an append that is not `before_effect` only hands bytes to the kernel and so never
+    /// waits for a reader or, on a disk that works, for the disk.
+    fn is_quick(&self) -> bool {
+        false
+    }
 
     /// Reopens what it writes to (log rotation).
     ///

@@ -59,7 +59,7 @@ pub struct FileSink {
 trait Medium: std::fmt::Debug + Send {
     fn is_removed(&self) -> io::Result<bool>;
     fn len(&self) -> io::Result<u64>;
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
     fn cut(&mut self, len: u64) -> io::Result<()>;
     fn sync(&mut self) -> io::Result<()>;
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()>;
@@ -72,8 +72,8 @@ impl Medium for File {
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes)
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Write::write(self, bytes)
     }
     fn cut(&mut self, len: u64) -> io::Result<()> {
         self.set_len(len)
@@ -97,13 +97,31 @@ impl FileSink {
         Ok(Self { path: path.to_owned(), sync, file, torn: false })
     }
 
-    fn write(&mut self, lines: &[u8], before_effect: bool) -> io::Result<()> {
-        self.file.append(lines)?;
+    /// Writes all of `lines`; counts in `written` what the file has of them.
+    fn write(&mut self, lines: &[u8], written: &mut usize) -> io::Result<()> {
+        while let Some(rest) = lines.get(*written..).filter(|rest| !rest.is_empty()) {
+            match self.file.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => *written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self, before_effect: bool) -> io::Result<()> {
         match self.sync {
             Sync::Effects if !before_effect => Ok(()),
             Sync::Never => Ok(()),
             Sync::Always | Sync::Effects => self.file.sync(),
         }
+    }
+
+    /// Takes the last `written` bytes back.
+    fn take_back(&mut self, written: usize) -> io::Result<()> {
+        let len = self.file.len()?;
+        self.file.cut(len.saturating_sub(written as u64))
     }
 }
 
@@ -114,8 +132,13 @@ impl Sink for FileSink {
         if self.torn || (before_effect && self.file.is_removed()?) {
             self.reopen()?;
         }
-        let before = self.file.len()?;
-        self.write(lines, before_effect).inspect_err(|_| self.torn = self.file.cut(before).is_err())
+        let mut written = 0;
+        let taken = self.write(lines, &mut written).and_then(|()| self.sync(before_effect));
+        taken.inspect_err(|_| self.torn = self.take_back(written).is_err())
+    }
+
+    fn is_quick(&self) -> bool {
+        self.sync != Sync::Always
     }
 
     fn reopen(&mut self) -> io::Result<()> {
@@ -212,11 +235,13 @@ mod tests {
         fn len(&self) -> io::Result<u64> {
             Medium::len(&self.file)
         }
-        fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let fits = bytes.len().min(self.room);
+            if fits == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             self.room -= fits;
-            self.file.write_all(&bytes[..fits])?;
-            if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+            Medium::write(&mut self.file, &bytes[..fits])
         }
         fn cut(&mut self, len: u64) -> io::Result<()> {
             if self.cuts { self.file.set_len(len) } else { Err(io::ErrorKind::ReadOnlyFilesystem.into()) }
