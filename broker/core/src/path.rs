@@ -95,6 +95,12 @@ impl Path {
     }
 }
 
+impl From<&Path> for Arc<str> {
+    fn from(path: &Path) -> Self {
+        path.0.clone()
+    }
+}
+
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

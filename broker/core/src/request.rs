@@ -1,6 +1,11 @@
 //! What a door hands to the broker, and what it gets back.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use zeroize::Zeroizing;
 
@@ -189,7 +194,7 @@ impl fmt::Debug for Fields {
 #[derive(Debug)]
 pub struct Request {
     /// Echoed to the caller and written to logs and audit.
-    pub id: String,
+    pub id: Arc<str>,
     /// The door it came through.
     pub door: Door,
     /// The token, when there was one.
@@ -295,13 +300,39 @@ pub struct Reply {
     pub route: Option<Arc<SecretRoute>>,
     /// Answered by the cache.
     pub cached: bool,
+    /// Where the door may keep what it makes of this answer; for answers that the cache holds.
+    pub shown: Option<Shown>,
+}
+
+/// What a door made of a cached answer, kept beside it and dropped with it, so that the next hit
+/// is shown as it is. One value fits: that of the door that came first.
+#[derive(Clone, Default)]
+pub struct Shown(Arc<OnceLock<Box<dyn Any + Send + Sync>>>);
+
+impl Shown {
+    /// What was kept, when it is of this type.
+    #[must_use]
+    pub fn get<T: 'static>(&self) -> Option<&T> {
+        self.0.get()?.downcast_ref()
+    }
+
+    /// Keeps the value, unless there is one. It must not hold more than the answer did, about.
+    pub fn keep<T: Any + Send + Sync>(&self, value: T) {
+        self.0.get_or_init(|| Box::new(value));
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shown(..)")
+    }
 }
 
 impl Reply {
     /// A plain reply.
     #[must_use]
     pub const fn new(operation: Operation, resolved: Path, answer: Answer) -> Self {
-        Self { answer, warnings: Vec::new(), auth: None, resolved, operation, route: None, cached: false }
+        Self { answer, warnings: Vec::new(), auth: None, resolved, operation, route: None, cached: false, shown: None }
     }
 }
 

@@ -124,7 +124,7 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
         metrics,
         dev,
         storage: storage_word,
-        random: ring::rand::SystemRandom::new(),
+        ids: crate::edge::ids::Ids::new(),
     });
     Ok(Wired { broker, listener, tls, edge, address })
 }

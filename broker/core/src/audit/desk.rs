@@ -9,13 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{
-    chain::Chain,
-    entry::Record,
-    lane::Lane,
-    line::Formatter,
-    verify::MAX_LINE_BYTES,
-};
+use super::{chain::Chain, entry::Record, lane::Lane, line::Formatter, verify::MAX_LINE_BYTES};
 use crate::port::sink::Sink;
 
 /// A group takes no further record once it is this long.

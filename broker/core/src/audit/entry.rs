@@ -18,12 +18,13 @@ use crate::{
     error::{Error, ErrorKind},
     identity::Identity,
     json,
+    port::backend::MountScope,
     request::{Answer, Auth, Door, Fields, Reply},
     secret::Secret,
 };
 
 /// What the phases of one request share. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Entry {
     /// Request id.
     pub id: Arc<str>,
@@ -35,10 +36,8 @@ pub struct Entry {
     pub operation: &'static str,
     /// Canonical path, or as asked when it was not resolved.
     pub path: Arc<str>,
-    /// Mount it resolved to.
-    pub mount: Option<Arc<str>>,
-    /// Plugin behind the mount.
-    pub plugin: Option<Arc<str>>,
+    /// Mount it resolved to, and the plugin behind it.
+    pub mount: Option<Arc<MountScope>>,
     /// Address of the caller.
     pub remote_address: Option<IpAddr>,
     /// The token as presented, whether known or not; recorded as HMAC.
@@ -55,20 +54,7 @@ impl Entry {
     /// An entry with nothing resolved and nobody known yet.
     #[must_use]
     pub fn new(id: impl Into<Arc<str>>, time: Timestamp, operation: &'static str, path: impl Into<Arc<str>>) -> Self {
-        Self {
-            id: id.into(),
-            time,
-            door: None,
-            operation,
-            path: path.into(),
-            mount: None,
-            plugin: None,
-            remote_address: None,
-            token: None,
-            identity: None,
-            fields: None,
-            effects: false,
-        }
+        Self { id: id.into(), time, operation, path: path.into(), ..Self::default() }
     }
 }
 
@@ -194,8 +180,8 @@ impl Record {
     /// Both in one, where nothing has an effect: an answer from the cache, a request refused
     /// before it was opened.
     #[must_use]
-    pub fn combined(entry: &Entry, outcome: Outcome) -> Self {
-        Self { entry: entry.clone(), phase: Phase::Combined(outcome), time: Some(entry.time) }
+    pub fn combined(entry: Entry, outcome: Outcome) -> Self {
+        Self { time: Some(entry.time), entry, phase: Phase::Combined(outcome) }
     }
 
     /// Whether an effect waits for it.

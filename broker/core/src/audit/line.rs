@@ -83,10 +83,8 @@ fn write_entry(out: &mut Vec<u8>, keys: Option<&Keys>, entry: &Entry) {
     member(out, "operation", entry.operation);
     member(out, "path", &entry.path);
     if let Some(mount) = &entry.mount {
-        member(out, "mount", mount);
-    }
-    if let Some(plugin) = &entry.plugin {
-        member(out, "plugin", plugin);
+        member(out, "mount", &mount.path);
+        member(out, "plugin", &mount.plugin);
     }
     if let Some(address) = entry.remote_address {
         write_address(out, address);

@@ -23,7 +23,7 @@ use crate::{
 
 /// A request that may go on.
 pub(super) struct Admission {
-    pub(super) id: String,
+    pub(super) id: Arc<str>,
     pub(super) operation: Operation,
     pub(super) permit: Permit,
     pub(super) identity: Option<Arc<Identity>>,
@@ -71,19 +71,19 @@ impl Broker {
     pub(super) async fn admit(self: &Arc<Self>, request: Request) -> Result<Admission> {
         let mut entry = self.entry(&request);
         if !self.is_open() {
-            return self.refuse(&entry, self.closed()).await;
+            return self.refuse(entry, self.closed()).await;
         }
         let identity = match &request.credential {
             None => None,
             Some(token) => match self.sys.tokens.identify(token).await {
                 Ok(identity) => Some(identity),
-                Err(error) => return self.refuse(&entry, error).await,
+                Err(error) => return self.refuse(entry, error).await,
             },
         };
         entry.identity.clone_from(&identity);
         match self.admitted(request, identity, &mut entry).await {
             Ok(admission) => Ok(admission),
-            Err(error) => self.refuse(&entry, error).await,
+            Err(error) => self.refuse(entry, error).await,
         }
     }
 
@@ -96,11 +96,10 @@ impl Broker {
         let fields = std::mem::take(&mut request.fields);
         let mut found = self.find(&request, fields).await.map_err(|e| or_unknown(e, identity.as_ref()))?;
         let fields = Arc::new(std::mem::take(&mut found.fields));
-        entry.path = found.path.as_str().into();
+        entry.path = (&found.path).into();
         entry.fields = (!fields.is_empty()).then(|| fields.clone());
         if let Ok(Place::Plugin(spot)) = &found.place {
-            entry.mount = Some(spot.mount.path.as_str().into());
-            entry.plugin = Some(spot.mount.scope.plugin.as_str().into());
+            entry.mount = Some(spot.mount.scope.clone());
         }
         let public = matches!(&found.place, Ok(Place::Plugin(spot)) if spot.route.public);
         let Some(identity) = identity else {
@@ -240,7 +239,13 @@ impl Broker {
         Ok(Invocation { mount: mount.scope.clone(), txn, caller, deadline })
     }
 
-    fn public(&self, request: Request, found: Found, fields: Arc<Fields>, entry: &audit::Entry) -> Result<Admission> {
+    fn public(
+        &self,
+        request: Request,
+        found: Found,
+        fields: Arc<Fields>,
+        entry: &mut audit::Entry,
+    ) -> Result<Admission> {
         let operation = request.operation;
         let permit = Permit::public(found.path.clone(), operation);
         let place = found.place?;
@@ -258,9 +263,9 @@ impl Broker {
 
     fn entry(&self, request: &Request) -> audit::Entry {
         let path = match &request.address {
-            Address::Canonical(path) | Address::Secret { path, .. } => path.as_str(),
+            Address::Canonical(path) | Address::Secret { path, .. } => path,
         };
-        let mut entry = audit::Entry::new(request.id.as_str(), self.clock.now(), request.operation.word(), path);
+        let mut entry = audit::Entry::new(request.id.clone(), self.clock.now(), request.operation.word(), path);
         entry.door = Some(request.door);
         entry.remote_address = request.peer.address;
         entry.token.clone_from(&request.credential);
@@ -268,7 +273,7 @@ impl Broker {
     }
 
     /// Records a refusal; the caller gets the refusal, or that it could not be recorded.
-    pub(super) async fn refuse<T>(&self, entry: &audit::Entry, error: Error) -> Result<T> {
+    pub(super) async fn refuse<T>(&self, entry: audit::Entry, error: Error) -> Result<T> {
         self.sys.audit.record(Record::combined(entry, Outcome::failed(&error))).await?;
         Err(error)
     }
@@ -280,15 +285,16 @@ impl Broker {
         }
         let key = admission.cache_key()?;
         let entry = self.cache.find(&key, admission.asker(), self.clock.now())?;
-        let answer = entry.answer()?;
-        let reply = admission.reply(answer, entry.warnings.clone(), true);
+        let (answer, shown) = entry.answer()?;
+        let mut reply = admission.reply(answer, entry.warnings.clone(), true);
+        reply.shown = Some(shown);
         Some(Hit { reply, digest: entry.digest.clone() })
     }
 
     /// An answer from memory leaves once its one record was taken.
-    pub(super) async fn recorded(&self, admission: &Admission, hit: Hit) -> Result<Reply> {
+    pub(super) async fn recorded(&self, admission: Admission, hit: Hit) -> Result<Reply> {
         let outcome = Outcome::of(&hit.reply, Some(hit.digest));
-        self.sys.audit.record(Record::combined(&admission.entry, outcome)).await?;
+        self.sys.audit.record(Record::combined(admission.entry, outcome)).await?;
         Ok(hit.reply)
     }
 }
@@ -307,12 +313,17 @@ impl Admission {
             return None;
         }
         let parameters = match self.fields.is_empty() {
-            true => String::new(),
+            true => None,
             // The cache keeps the names of what it forgot for a while; they must hold no value.
-            false => self.fields.digest(),
+            false => Some(self.fields.digest().into()),
         };
-        let question = [self.operation.word(), self.path.as_str(), &parameters].join("\0");
-        Some(cache::Key { mount: spot.mount.uuid.as_str().into(), question: question.into(), caller: None })
+        Some(cache::Key {
+            mount: spot.mount.uuid.clone(),
+            operation: self.operation,
+            path: self.path.clone(),
+            parameters,
+            caller: None,
+        })
     }
 
     /// Who asks, for answers that depend on it.
@@ -343,7 +354,7 @@ fn admission(
     operation: Operation,
     permit: Permit,
     known: Option<(Arc<Identity>, Arc<Acl>)>,
-    entry: &audit::Entry,
+    entry: &mut audit::Entry,
 ) -> Admission {
     let (identity, acl) = known.unzip();
     let issues = matches!(&place, Place::Plugin(spot) if spot.route.issues_lease);
@@ -359,7 +370,7 @@ fn admission(
         place,
         fields,
         secret_route,
-        entry: audit::Entry { effects: writes(operation) || issues, ..entry.clone() },
+        entry: audit::Entry { effects: writes(operation) || issues, ..std::mem::take(entry) },
         refresh: request.refresh,
         deadline: request.deadline,
     }

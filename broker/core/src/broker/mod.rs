@@ -24,6 +24,8 @@ use tokio::sync::Mutex;
 
 pub use lifecycle::Initialized;
 
+use tracing::Instrument as _;
+
 use crate::{
     audit::Audit,
     authn::{Counts, TokenConfig, Tokens},
@@ -182,11 +184,12 @@ impl Broker {
     async fn answer(self: &Arc<Self>, request: Request) -> Result<Reply> {
         let admission = self.admit(request).await?;
         if let Some(hit) = self.recall(&admission) {
-            return self.recorded(&admission, hit).await;
+            return self.recorded(admission, hit).await;
         }
         let this = self.clone();
+        let span = tracing::info_span!("request", request.id = &*admission.id);
         // Detached: a hang-up loses no lease and no record.
-        tokio::spawn(async move { this.perform(admission).await }).await.map_err(Error::internal)?
+        tokio::spawn(async move { this.perform(admission).await }.instrument(span)).await.map_err(Error::internal)?
     }
 
     fn closed(&self) -> Error {

@@ -44,7 +44,7 @@ impl Broker {
                 Flight::Lead(turn) => lead = Some(turn),
                 Flight::Landed | Flight::Alone => {
                     if let Some(hit) = self.recall(&admission) {
-                        return self.recorded(&admission, hit).await;
+                        return self.recorded(admission, hit).await;
                     }
                 }
             }
@@ -115,7 +115,7 @@ impl Broker {
                 run = self.invocation(&spot.mount, caller, admission.deadline, ran.txn).await?;
             }
             let call = Call {
-                id: admission.id.clone(),
+                id: admission.id.to_string(),
                 operation,
                 target: spot.target.clone(),
                 data: lifted.data.clone(),

@@ -20,7 +20,14 @@ use moka::sync::Cache as Moka;
 pub use flight::{Flight, Flights, Lead};
 pub use index::Ticket;
 
-use crate::{audit::AnswerDigest, clock::Timestamp, port::storage::Observer, request::Answer, txn::ReadSet};
+use crate::{
+    audit::AnswerDigest,
+    clock::Timestamp,
+    path::Path,
+    port::storage::Observer,
+    request::{Answer, Operation, Shown},
+    txn::ReadSet,
+};
 use index::Index;
 
 /// What distinguishes two answers. Parameters stand in it as a digest: they may be secrets.
@@ -28,16 +35,26 @@ use index::Index;
 pub struct Key {
     /// Uuid of the mount.
     pub mount: Arc<str>,
-    /// Operation, canonical path and a digest of the parameters.
-    pub question: Arc<str>,
+    /// Operation, canonical path and parameters.
+    pub operation: Operation,
+    /// Canonical path.
+    pub path: Path,
+    /// Digest of the parameters; none when there are none.
+    pub parameters: Option<Arc<str>>,
     /// Who asked, when the answer depends on it.
     pub caller: Option<Arc<str>>,
+}
+
+impl Key {
+    fn len(&self) -> usize {
+        self.path.as_str().len() + self.parameters.as_ref().map_or(0, |text| text.len())
+    }
 }
 
 /// An answer with what it depends on.
 pub struct Entry {
     /// Emptied when the entry dies: the map frees what it removed only later.
-    answer: RwLock<Option<Answer>>,
+    held: RwLock<Option<(Answer, Shown)>>,
     /// Only the mark "depends on the caller" is kept.
     mark: bool,
     /// For people.
@@ -64,18 +81,19 @@ impl Entry {
     ) -> Self {
         let digest = Arc::new(AnswerDigest::default());
         let mark = answer.is_none();
-        Self { answer: RwLock::new(answer), mark, warnings, made, until, digest, reads, dead: AtomicBool::new(false) }
+        let held = RwLock::new(answer.map(|answer| (answer, Shown::default())));
+        Self { held, mark, warnings, made, until, digest, reads, dead: AtomicBool::new(false) }
     }
 
-    /// The answer, unless the entry died meanwhile.
-    pub fn answer(&self) -> Option<Answer> {
-        self.answer.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The answer and what the door made of it, unless the entry died meanwhile.
+    pub fn answer(&self) -> Option<(Answer, Shown)> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Not served any more, and its answer forgotten at once.
     fn die(&self) {
         self.dead.store(true, Ordering::SeqCst);
-        drop(self.answer.write().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.held.write().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     fn alive(&self, now: Timestamp) -> bool {
@@ -83,7 +101,8 @@ impl Entry {
     }
 
     fn weight(&self) -> usize {
-        let answer = match &*self.answer.read().unwrap_or_else(PoisonError::into_inner) {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        let answer = match held.as_ref().map(|(answer, _)| answer) {
             Some(Answer::Document(text) | Answer::Gone(text)) => text.len(),
             Some(Answer::Names { keys }) => keys.iter().map(|key| key.len() + 24).sum(),
             Some(Answer::Raw { body, .. }) => body.len(),
@@ -91,7 +110,8 @@ impl Entry {
         };
         let keys: usize = self.reads.keys.keys().map(|key| key.len() + 64).sum();
         let listings: usize = self.reads.listings.iter().map(|l| l.prefix.len() + 64).sum();
-        256 + answer + keys + listings
+        // Twice: as the plugin gave it, and as the door shows it.
+        256 + 2 * answer + keys + listings
     }
 }
 
@@ -131,9 +151,7 @@ impl Cache {
         let evicted = index.clone();
         let entries = Moka::builder()
             .max_capacity(bytes)
-            .weigher(|key: &Key, entry: &Arc<Entry>| {
-                u32::try_from(entry.weight() + key.question.len()).unwrap_or(u32::MAX)
-            })
+            .weigher(|key: &Key, entry: &Arc<Entry>| u32::try_from(entry.weight() + key.len()).unwrap_or(u32::MAX))
             .eviction_listener(move |_, entry, _| {
                 evicted.drop_entry(&entry);
                 entry.die();

@@ -2,7 +2,8 @@ use super::*;
 use crate::{port::storage::Revision, secret::Secret, txn::Listing};
 
 fn key(question: &str) -> Key {
-    Key { mount: "m".into(), question: question.into(), caller: None }
+    let path = Path::parse(question).unwrap();
+    Key { mount: "m".into(), operation: Operation::Read, path, parameters: None, caller: None }
 }
 
 fn entry(keys: &[&str], prefixes: &[&str], until: Option<Timestamp>) -> Entry {

@@ -32,7 +32,7 @@ pub struct Mount {
     /// Path with a trailing slash.
     pub path: String,
     /// Names its storage: `mnt/<uuid>/`.
-    pub uuid: String,
+    pub uuid: Arc<str>,
     /// For people and for templates, e.g. `kv_3f9a1c22`.
     pub accessor: String,
     /// For people.
@@ -269,7 +269,7 @@ impl Record {
             MountScope { path: self.path.clone(), plugin: self.plugin.clone(), fingerprint_key: Secret::new(key) };
         Ok(Mount {
             path: self.path,
-            uuid: self.uuid,
+            uuid: self.uuid.into(),
             accessor: self.accessor,
             description: self.description,
             options: self.options,

@@ -79,7 +79,7 @@ fn shown(mount: &Mount) -> Value {
         "plugin": mount.scope.plugin,
         "description": mount.description,
         "accessor": mount.accessor,
-        "uuid": mount.uuid,
+        "uuid": &*mount.uuid,
         "options": mount.options,
         "created_at": mount.created.rfc3339(),
     })

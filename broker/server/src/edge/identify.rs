@@ -1,12 +1,15 @@
 //! What a request says of itself in its headers: id, trace, credential, namespace.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, Version, header};
-use ring::rand::{SecureRandom as _, SystemRandom};
 use warder_core::{
     error::{Error, ErrorKind},
     request::Door,
     secret::Secret,
 };
+
+use super::ids::Ids;
 
 /// Longest `X-Request-Id` that is taken over.
 const MAX_ID_BYTES: usize = 128;
@@ -21,32 +24,14 @@ const NAMESPACES: [HeaderName; 2] =
 const WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
 
 /// The caller's request id when it is short and plain, else a random UUID (version 4).
-pub(crate) fn request_id(headers: &HeaderMap, random: &SystemRandom) -> String {
+pub(crate) fn request_id(headers: &HeaderMap, ids: &Ids) -> Arc<str> {
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| plain(text));
-    given.map_or_else(|| uuid(random), str::to_owned)
+    given.map_or_else(|| ids.fresh().into(), Arc::from)
 }
 
 fn plain(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'=' | b'+');
     !text.is_empty() && text.len() <= MAX_ID_BYTES && text.bytes().all(allowed)
-}
-
-fn uuid(random: &SystemRandom) -> String {
-    let mut bytes = [0u8; 16];
-    // An id need not be secret: without randomness the rest of the request fails closed anyway.
-    let _ = random.fill(&mut bytes);
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let mut text = String::with_capacity(36);
-    for (i, byte) in bytes.iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
-    }
-    text
 }
 
 /// The trace id of a well-formed `traceparent` (W3C Trace Context, version 00).
@@ -174,8 +159,8 @@ mod tests {
 
     #[test]
     fn odd_request_ids_are_replaced() {
-        let random = SystemRandom::new();
-        assert_eq!(request_id(&headers(&[("x-request-id", "abc-1")]), &random), "abc-1");
+        let random = Ids::new();
+        assert_eq!(request_id(&headers(&[("x-request-id", "abc-1")]), &random).as_ref(), "abc-1");
         for bad in ["", "a b", "a\"b", &"a".repeat(129)] {
             let id = request_id(&headers(&[("x-request-id", bad)]), &random);
             assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'), "{bad:?} -> {id}");

@@ -11,6 +11,7 @@ mod decode;
 mod grpc;
 mod health;
 mod identify;
+pub(crate) mod ids;
 mod limits;
 pub(crate) mod listener;
 pub(crate) mod metrics;
@@ -27,7 +28,6 @@ use std::{sync::Arc, time::Instant};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::body::Incoming;
-use ring::rand::SystemRandom;
 use tracing::Instrument as _;
 use warder_core::{
     broker::Broker,
@@ -55,12 +55,12 @@ pub(crate) struct Edge {
     pub(crate) dev: bool,
     /// Word for `storage_type`.
     pub(crate) storage: &'static str,
-    pub(crate) random: SystemRandom,
+    pub(crate) ids: ids::Ids,
 }
 
 /// One request, bounded and decoded, on its way to a handler.
 pub(crate) struct Inbound {
-    id: String,
+    id: Arc<str>,
     door: Door,
     peer: warder_core::identity::Peer,
     /// What the route's pattern captured.
@@ -106,13 +106,13 @@ impl Edge {
     ) -> Reply {
         let started = Instant::now();
         let door = door(request.uri().path());
-        let id = identify::request_id(request.headers(), &self.random);
+        let id = identify::request_id(request.headers(), &self.ids);
         let trace = identify::trace_id(request.headers()).map(str::to_owned);
         let echo = trace.is_some().then(|| request.headers().get(identify::TRACE_PARENT).cloned()).flatten();
-        let span = tracing::info_span!("request", request.id = %id, trace.id = trace);
+        let span = tracing::debug_span!("request", request.id = %id, trace.id = trace);
         let (pattern, outcome) = self.clone().serve(id.clone(), door, peer, request).instrument(span.clone()).await;
         let mut response = outcome.unwrap_or_else(|refusal| {
-            log_fault(&span, &refusal);
+            log_fault(&id, &refusal);
             if door == Door::Vault { refusal.vault() } else { refusal.native(&id) }
         });
         headers(&mut response, &id, echo);
@@ -123,7 +123,7 @@ impl Edge {
 
     async fn serve(
         self: Arc<Self>,
-        id: String,
+        id: Arc<str>,
         door: Door,
         peer: warder_core::identity::Peer,
         request: http::Request<Incoming>,
@@ -195,7 +195,8 @@ impl Edge {
         let operation = outcome.operation.map_or("none", Operation::word);
         let path = outcome.resolved.as_ref().map_or("", Path::as_str);
         self.metrics.request(door, operation, path, outcome.code, took);
-        tracing::info!(
+        // Every request is in the audit log already; here it is for whoever looks for a fault.
+        tracing::debug!(
             parent: span,
             http.route = pattern,
             http.status = status.as_u16(),
@@ -210,12 +211,12 @@ impl Edge {
 }
 
 /// The chain behind an error goes to the log only: as an error when someone must act.
-fn log_fault(span: &tracing::Span, refusal: &Refusal) {
+fn log_fault(id: &str, refusal: &Refusal) {
     let error = refusal.error();
     if error.kind == ErrorKind::Internal {
-        tracing::error!(parent: span, error.chain = %error.chain(), "request failed");
+        tracing::error!(request.id = id, error.chain = %error.chain(), "request failed");
     } else if error.source.is_some() {
-        tracing::warn!(parent: span, error.chain = %error.chain(), "request refused");
+        tracing::warn!(request.id = id, error.chain = %error.chain(), "request refused");
     }
 }
 

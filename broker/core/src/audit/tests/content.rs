@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::port::backend::MountScope;
 use crate::{
     audit::{
         AnswerDigest, Outcome,
@@ -75,8 +76,11 @@ fn document() -> String {
 fn full() -> Entry {
     Entry {
         door: Some(Door::Vault),
-        mount: Some("secret/".into()),
-        plugin: Some("kv".into()),
+        mount: Some(Arc::new(MountScope {
+            path: "secret/".into(),
+            plugin: "kv".into(),
+            fingerprint_key: Secret::from("k"),
+        })),
         remote_address: Some("2001:db8::7".parse().unwrap()),
         token: Some(Secret::from(CANARY)),
         identity: Some(Arc::new(identity())),
@@ -121,8 +125,8 @@ fn records_hold_the_documented_members_and_no_others() {
     let records = vec![
         Record::open(&full()),
         Record::close(&full(), done()),
-        Record::combined(&full(), failure),
-        Record::combined(&entry("bare"), Outcome::done(None)),
+        Record::combined(full(), failure),
+        Record::combined(entry("bare"), Outcome::done(None)),
     ];
     let sink = written(true, records);
     let hash_of = |i: usize| sink.records()[i]["hash"].clone();
@@ -208,7 +212,7 @@ fn forgetting_the_salts_seals_records_again() {
     let sink = SinkDouble::default();
     let audit = audit(&sink);
     let memory = Arc::new(AnswerDigest::new());
-    let hit = || Record::combined(&entry("1"), Outcome::cached(Secret::from("\"v\""), Arc::clone(&memory)));
+    let hit = || Record::combined(entry("1"), Outcome::cached(Secret::from("\"v\""), Arc::clone(&memory)));
     block(async {
         audit.record(hit()).await.unwrap();
         audit.clear_salt();
@@ -236,7 +240,7 @@ fn sinks_cannot_be_joined_on_their_digests() {
     block(async {
         for _ in 0..3 {
             let outcome = Outcome::cached(Secret::from("[\"v\"]"), Arc::clone(&memory));
-            audit.record(Record::combined(&entry("1"), outcome)).await.unwrap();
+            audit.record(Record::combined(entry("1"), outcome)).await.unwrap();
         }
     });
     drop(audit);
@@ -282,7 +286,7 @@ fn text_from_outside_cannot_break_a_line() {
     entry.id = hostile.into();
     entry.path = hostile.into();
     let failure = Outcome::Failed { kind: ErrorKind::Internal, detail: hostile.into() };
-    let sink = written(true, vec![Record::combined(&entry, failure)]);
+    let sink = written(true, vec![Record::combined(entry, failure)]);
     let record = &sink.records()[0];
     assert_eq!((&record["id"], &record["path"]), (&json!(hostile), &json!(hostile)));
     assert_eq!(record["error"]["detail"], json!(hostile));

@@ -31,14 +31,14 @@ pub(super) type Told<T> = Result<(T, Answered), Refusal>;
 pub(super) struct Call {
     edge: Arc<Edge>,
     peer: Peer,
-    id: String,
+    id: Arc<str>,
     headers: HeaderMap,
     started: Instant,
     outcome: OnceLock<Outcome>,
 }
 
 impl Call {
-    pub(super) const fn new(edge: Arc<Edge>, peer: Peer, id: String, headers: HeaderMap, started: Instant) -> Self {
+    pub(super) const fn new(edge: Arc<Edge>, peer: Peer, id: Arc<str>, headers: HeaderMap, started: Instant) -> Self {
         Self { edge, peer, id, headers, started, outcome: OnceLock::new() }
     }
 
@@ -105,7 +105,7 @@ impl Call {
 
     /// The same with a code more exact than the kind's own.
     pub(super) fn refuse_as(&self, code: Code, refusal: &Refusal) -> Status {
-        log_fault(&tracing::Span::current(), refusal);
+        log_fault(&self.id, refusal);
         let _ = self.outcome.set(Outcome::refused(refusal.error().kind));
         status::of(refusal, code, &self.id)
     }

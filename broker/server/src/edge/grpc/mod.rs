@@ -69,10 +69,10 @@ fn is_grpc(version: Version, method: &Method, headers: &HeaderMap) -> bool {
 
 async fn answer(edge: Arc<Edge>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
-    let id = identify::request_id(request.headers(), &edge.random);
+    let id = identify::request_id(request.headers(), &edge.ids);
     let trace = identify::trace_id(request.headers()).map(str::to_owned);
     let echo = trace.is_some().then(|| request.headers().get(identify::TRACE_PARENT).cloned()).flatten();
-    let span = tracing::info_span!("request", request.id = %id, trace.id = trace);
+    let span = tracing::debug_span!("request", request.id = %id, trace.id = trace);
     let method = METHODS.iter().find(|method| **method == request.uri().path()).copied();
     let call = Arc::new(Call::new(edge.clone(), peer, id.clone(), request.headers().clone(), started));
     let answered = serve(&call, method, request).instrument(span.clone()).await;

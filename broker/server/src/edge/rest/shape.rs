@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use warder_core::{
     error::{Error, ErrorKind},
     json,
-    request::{Document, Reply as Answered},
+    path::Path,
+    request::{Document, Reply as Answered, Shown},
     secret::Secret,
 };
 
@@ -84,14 +85,42 @@ pub(in crate::edge) fn cut<'a>(document: &'a Document, answered: &'a Answered) -
 }
 
 /// 200 `{"path","data","version","created_at","metadata"}`.
-pub(super) fn secret(path: &str, cut: &Cut<'_>) -> Result<Reply, Refusal> {
+///
+/// `shown` remembers it for [`again`].
+pub(super) fn secret(path: &Path, cut: &Cut<'_>, shown: Option<&Shown>) -> Result<Reply, Refusal> {
     let value = cut.value.ok_or_else(|| Error::internal("the plugin's answer has no value where it said"))?;
-    let path = reply_text(path)?;
-    let mut members = vec![("path", path.as_str()), ("data", value)];
+    let text = reply_text(path.as_str())?;
+    let mut members = vec![("path", text.as_str()), ("data", value)];
     members.extend(version_members(&cut.known));
     members.extend(cut.known.deletion_time.map(|text| ("deletion_time", text)));
     members.push(("metadata", cut.known.custom.unwrap_or("{}")));
-    Ok(body(StatusCode::OK, json::compose(members), cut))
+    let body = warned(json::compose(members), cut.warnings);
+    let made = Made { path: path.clone(), body, tag: tag(&cut.known) };
+    let response = made.reply();
+    if let Some(shown) = shown {
+        shown.keep(made);
+    }
+    Ok(response)
+}
+
+/// The answer that [`secret`] made of the same cached answer before, for the same path.
+pub(super) fn again(shown: &Shown, path: &Path) -> Option<Reply> {
+    shown.get::<Made>().filter(|made| made.path == *path).map(Made::reply)
+}
+
+/// A secret as it is shown.
+struct Made {
+    path: Path,
+    body: Secret,
+    tag: Option<HeaderValue>,
+}
+
+impl Made {
+    fn reply(&self) -> Reply {
+        let mut response = reply::json(StatusCode::OK, self.body.clone());
+        response.headers_mut().extend(self.tag.clone().map(|tag| (header::ETAG, tag)));
+        response
+    }
 }
 
 /// 200 `{"path","field","value","version"}`.
@@ -151,11 +180,14 @@ fn version_members<'a>(known: &Known<'a>) -> Vec<(&'static str, &'a str)> {
 }
 
 fn tagged(mut response: Reply, known: &Known<'_>) -> Reply {
-    let tag = known.tag().and_then(|version| HeaderValue::from_str(&format!("\"{version}\"")).ok());
-    if let Some(tag) = tag {
+    if let Some(tag) = tag(known) {
         response.headers_mut().insert(header::ETAG, tag);
     }
     response
+}
+
+fn tag(known: &Known<'_>) -> Option<HeaderValue> {
+    known.tag().and_then(|version| HeaderValue::from_str(&format!("\"{version}\"")).ok())
 }
 
 /// JSON text of a string that is no secret (paths and names of fields).
