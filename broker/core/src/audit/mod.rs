@@ -142,7 +142,7 @@ impl Audit {
     /// A record once offered is written even when nobody waits any more.
     pub async fn record(&self, mut record: Record) -> Result<()> {
         record.stamp(self.clock.now());
-        let written = self.at_once(&record);
+        let written = self.at_once(&record).await;
         if written.len() == self.lanes.len() && !written.is_empty() {
             return Ok(());
         }

@@ -10,13 +10,15 @@
 
 use std::{
     hint,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
-use super::{Audit, Running, desk::Desk, entry::Record, lane::Lane, line::write_content};
+use super::{Audit, desk::Desk, entry::Record, lane::Lane, line::write_content};
 
-/// How often to look whether another caller is done, microseconds altogether.
+/// How often to look whether another caller is done: a few microseconds altogether.
 const LOOKS: u32 = 100;
+/// How often to let others run and look again, before the record is left to the workers.
+const TRIES: u32 = 16;
 /// Bytes of a common record; longer ones grow.
 const COMMON_BYTES: usize = 1024;
 
@@ -43,31 +45,49 @@ impl Written {
 
 impl Audit {
     /// Writes the record to every sink that takes it at once.
-    pub(super) fn at_once(&self, record: &Record) -> Written {
-        let mut written = Written::default();
-        if record.before_effect() || !self.lanes.iter().any(|lane| lane.takes_at_once()) {
-            return written;
+    pub(super) async fn at_once(&self, record: &Record) -> Written {
+        let drafts = if record.before_effect() { Vec::new() } else { self.drafts(record) };
+        for _ in 0..TRIES {
+            if !drafts.iter().any(|draft| self.lanes[draft.sink].takes_at_once()) {
+                break;
+            }
+            if let Some(_pen) = soon(&self.pen) {
+                return self.write(record, &drafts);
+            }
+            tokio::task::yield_now().await;
         }
-        let mut content = Vec::with_capacity(COMMON_BYTES);
-        for (at, (lane, worker)) in self.lanes.iter().zip(&self.workers).enumerate().take(Written::MOST) {
-            if lane.takes_at_once() && self.write(lane, worker, record, &mut content) {
-                written.0 |= 1 << at;
+        Written::default()
+    }
+
+    /// What the record will be to each sink, made before anybody else has to wait for it.
+    fn drafts(&self, record: &Record) -> Vec<Draft> {
+        let quick = self.lanes.iter().enumerate().take(Written::MOST).filter(|(_, lane)| lane.takes_at_once());
+        let draft = |(sink, lane): (usize, &Arc<Lane>)| {
+            let mut content = Vec::with_capacity(COMMON_BYTES);
+            write_content(&mut content, lane.keys().as_deref(), record);
+            Draft { sink, content }
+        };
+        quick.map(draft).collect()
+    }
+
+    fn write(&self, record: &Record, drafts: &[Draft]) -> Written {
+        let mut written = Written::default();
+        for Draft { sink, content } in drafts {
+            let (lane, worker) = (&self.lanes[*sink], &self.workers[*sink]);
+            // The caller before may have met trouble.
+            let desk = lane.takes_at_once().then(|| worker.desk.try_lock().ok()).flatten();
+            if desk.is_some_and(|mut desk| put(&mut desk, lane, record, content)) {
+                written.0 |= 1 << sink;
             }
         }
         written
     }
+}
 
-    fn write(&self, lane: &Lane, worker: &Running, record: &Record, content: &mut Vec<u8>) -> bool {
-        content.clear();
-        write_content(content, lane.keys().as_deref(), record);
-        let Some(_pen) = soon(&self.pen) else { return false };
-        // Looked at again with the pen in hand: the caller before may have met trouble.
-        if !lane.takes_at_once() {
-            return false;
-        }
-        let Ok(mut desk) = worker.desk.try_lock() else { return false };
-        put(&mut desk, lane, record, content)
-    }
+/// A record's content as one sink is to have it.
+struct Draft {
+    sink: usize,
+    content: Vec<u8>,
 }
 
 fn put(desk: &mut Desk, lane: &Lane, record: &Record, content: &[u8]) -> bool {
