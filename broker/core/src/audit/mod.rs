@@ -143,14 +143,14 @@ impl Audit {
     pub async fn record(&self, mut record: Record) -> Result<()> {
         record.stamp(self.clock.now());
         let written = self.at_once(&record).await;
-        if written.len() == self.lanes.len() && !written.is_empty() {
+        if written.taken() && written.decided() == self.lanes.len() {
             return Ok(());
         }
-        let (pending, confirmed) = Pending::new(record, self.lanes.len() - written.len());
+        let (pending, confirmed) = Pending::new(record, self.lanes.len() - written.decided());
         let patience = self.offer(&pending, written);
         drop(pending);
         let waking = Waking(self);
-        if !written.is_empty() {
+        if written.taken() {
             return Ok(());
         }
         let patience = patience.ok_or_else(unavailable)?;
@@ -185,7 +185,7 @@ impl Audit {
     fn offer(&self, pending: &Arc<Pending>, but: Written) -> Option<Duration> {
         let mut patience = None;
         for (at, (lane, worker)) in self.lanes.iter().zip(&self.workers).enumerate() {
-            if but.has(at) {
+            if but.offered(at) {
                 continue;
             }
             if lane.admits(lane.now()) && lane.enqueue(&worker.orders, pending) {

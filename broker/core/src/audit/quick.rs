@@ -22,24 +22,30 @@ const TRIES: u32 = 16;
 /// Bytes of a common record; longer ones grow.
 const COMMON_BYTES: usize = 1024;
 
-/// The sinks that took a record at once.
+/// What became of a record at the sinks that were offered it at once.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Written(u64);
+pub(super) struct Written {
+    /// A bit for each sink that was offered it.
+    offered: u64,
+    taken: bool,
+}
 
 impl Written {
     /// Sinks that can be told apart; those behind them are left to their workers.
     const MOST: usize = u64::BITS as usize;
 
-    pub(super) const fn len(self) -> usize {
-        self.0.count_ones() as usize
+    /// Sinks that have decided.
+    pub(super) const fn decided(self) -> usize {
+        self.offered.count_ones() as usize
     }
 
-    pub(super) const fn is_empty(self) -> bool {
-        self.0 == 0
+    /// Whether one of them took it.
+    pub(super) const fn taken(self) -> bool {
+        self.taken
     }
 
-    pub(super) const fn has(self, at: usize) -> bool {
-        at < Self::MOST && self.0 >> at & 1 == 1
+    pub(super) const fn offered(self, sink: usize) -> bool {
+        sink < Self::MOST && self.offered >> sink & 1 == 1
     }
 }
 
@@ -76,8 +82,10 @@ impl Audit {
             let (lane, worker) = (&self.lanes[*sink], &self.workers[*sink]);
             // The caller before may have met trouble.
             let desk = lane.takes_at_once().then(|| worker.desk.try_lock().ok()).flatten();
-            if desk.is_some_and(|mut desk| put(&mut desk, lane, record, content)) {
-                written.0 |= 1 << sink;
+            let Some(mut desk) = desk.filter(|desk| desk.is_ready()) else { continue };
+            if desk.put(record, content) {
+                written.offered |= 1 << sink;
+                written.taken |= handed_over(&mut desk, lane);
             }
         }
         written
@@ -90,18 +98,13 @@ struct Draft {
     content: Vec<u8>,
 }
 
-fn put(desk: &mut Desk, lane: &Lane, record: &Record, content: &[u8]) -> bool {
-    if !desk.is_ready() || !desk.put(record, content) {
-        return false;
-    }
-    match desk.append(false) {
+fn handed_over(desk: &mut Desk, lane: &Lane) -> bool {
+    let taken = desk.append(false);
+    match &taken {
         Ok(()) => lane.took(1),
-        Err(ref error) => {
-            lane.refused(1, error);
-            return false;
-        }
+        Err(error) => lane.refused(1, error),
     }
-    true
+    taken.is_ok()
 }
 
 /// The lock, if it is free within a few microseconds.

@@ -3,6 +3,7 @@
 mod chain;
 mod content;
 mod delivery;
+mod quick;
 mod verification;
 
 use std::{
@@ -39,6 +40,7 @@ struct Double {
     /// Refuses what it nevertheless holds.
     lying: AtomicBool,
     panicking: AtomicBool,
+    quick: AtomicBool,
     appends: AtomicUsize,
     reopens: AtomicUsize,
     gate: Mutex<Option<(Sender<()>, Receiver<()>)>>,
@@ -68,6 +70,13 @@ impl SinkDouble {
         Gate { began: entered, go }
     }
 
+    /// A double whose appends wait for nothing.
+    fn quick() -> Self {
+        let sink = Self::default();
+        sink.0.quick.store(true, Ordering::SeqCst);
+        sink
+    }
+
     fn refuse(&self, refusing: bool) {
         self.0.refusing.store(refusing, Ordering::SeqCst);
     }
@@ -90,6 +99,10 @@ impl SinkDouble {
 }
 
 impl Sink for SinkDouble {
+    fn is_quick(&self) -> bool {
+        self.0.quick.load(Ordering::SeqCst)
+    }
+
     fn append(&mut self, lines: &[u8], _: bool) -> io::Result<()> {
         let mut gate = self.0.gate.lock().unwrap();
         let open = gate.as_ref().is_some_and(|(began, word)| began.send(()).is_err() || word.recv().is_err());
