@@ -1,8 +1,8 @@
 //! Who asks.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, forms::Forms};
 
 /// What kind of token an identity came with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -40,6 +40,8 @@ pub struct Identity {
     pub orphan: bool,
     /// End of the token; none for root.
     pub expires: Option<Timestamp>,
+    /// How audit records name it, once one has.
+    pub recorded: Arc<Forms>,
 }
 
 impl Identity {

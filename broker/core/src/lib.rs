@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod duration;
 pub mod error;
+pub mod forms;
 pub mod identity;
 pub mod json;
 pub mod memo;

@@ -10,9 +10,9 @@ use std::{
 };
 
 /// What everybody may import; leaves import each other and nothing else.
-const LEAVES: [&str; 13] = [
-    "clock", "duration", "error", "identity", "json", "memo", "path", "port", "request", "sealed", "secret", "testing",
-    "txn",
+const LEAVES: [&str; 14] = [
+    "clock", "duration", "error", "forms", "identity", "json", "memo", "path", "port", "request", "sealed", "secret",
+    "testing", "txn",
 ];
 /// What may be imported beside leaves, and beside a room's own modules.
 const ROOMS: [(&str, &[&str]); 7] = [

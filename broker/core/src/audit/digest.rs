@@ -2,17 +2,12 @@
 //!
 //! Invariant: what goes into `out` is structure, member names and digests, never a value.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ring::hmac;
 
 use crate::{
+    forms::Forms,
     json,
     secret::{Secret, wiping_stack},
 };
@@ -42,7 +37,7 @@ pub fn hmac_text(salt: &Secret, value: impl AsRef<[u8]>) -> String {
 /// A sink's key, prepared.
 pub(super) struct Keys {
     /// Tells this key's digests from those of any other key of this process.
-    id: u64,
+    pub(super) id: u64,
     key: hmac::Key,
 }
 
@@ -55,63 +50,14 @@ impl Keys {
 }
 
 /// The recorded form of one answer, remembered per sink: a cache entry keeps it beside the
-/// answer, so that the same answer is hashed once and not on every hit.
-///
-/// It holds digests only. One memory belongs to one answer: never share it between two.
-#[derive(Default)]
-pub struct AnswerDigest(Mutex<Vec<(u64, Arc<[u8]>)>>);
-
-/// Forms kept; more sinks than that hash the answer again.
-const MAX_FORMS: usize = 8;
-
-impl AnswerDigest {
-    /// Remembers nothing yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Bytes it holds, for weighing the cache entry; it grows when the answer is first recorded.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.forms().iter().map(|(_, form)| form.len()).sum()
-    }
-
-    /// Whether nothing was recorded yet.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.forms().is_empty()
-    }
-
-    fn write(&self, out: &mut Vec<u8>, keys: &Keys, answer: &Secret) {
-        let known = self.forms().iter().find(|(id, _)| *id == keys.id).map(|(_, form)| Arc::clone(form));
-        if let Some(form) = known {
-            return out.extend_from_slice(&form);
-        }
-        let start = out.len();
-        write_hidden(out, Some(keys), answer.expose());
-        let mut forms = self.forms();
-        if forms.len() == MAX_FORMS {
-            forms.remove(0);
-        }
-        forms.push((keys.id, Arc::from(&out[start..])));
-    }
-
-    fn forms(&self) -> std::sync::MutexGuard<'_, Vec<(u64, Arc<[u8]>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for AnswerDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnswerDigest").finish_non_exhaustive()
-    }
-}
+/// answer, so that the same answer is hashed once and not on every hit. It grows when the answer
+/// is first recorded.
+pub type AnswerDigest = Forms;
 
 /// The recorded form of an answer, from memory where there is one.
 pub(super) fn write_answer(out: &mut Vec<u8>, keys: Option<&Keys>, answer: &Secret, memory: Option<&AnswerDigest>) {
     match (keys, memory) {
-        (Some(keys), Some(memory)) => memory.write(out, keys, answer),
+        (Some(keys), Some(memory)) => memory.write(keys.id, out, |out| write_hidden(out, Some(keys), answer.expose())),
         _ => write_hidden(out, keys, answer.expose()),
     }
 }

@@ -89,7 +89,7 @@ fn write_entry(out: &mut Vec<u8>, keys: Option<&Keys>, entry: &Entry) {
     if let Some(address) = entry.remote_address {
         write_address(out, address);
     }
-    write_auth(out, keys, entry.token.as_ref(), entry.identity.as_deref());
+    write_caller(out, keys, entry.token.as_ref(), entry.identity.as_deref());
     if let Some(fields) = &entry.fields {
         write_fields(out, keys, fields);
     }
@@ -101,6 +101,17 @@ fn write_address(out: &mut Vec<u8>, address: IpAddr) {
     // Writing to a vector does not fail; digits, dots, colons and letters need no escape.
     let _ = write!(out, "{address}");
     out.push(b'"');
+}
+
+/// The caller: remembered for a stored token, whose identity is that of no other.
+fn write_caller(out: &mut Vec<u8>, keys: Option<&Keys>, token: Option<&Secret>, identity: Option<&Identity>) {
+    let known = identity.filter(|identity| token.is_some() && !identity.digest.is_empty());
+    match (keys, known) {
+        (Some(keys), Some(known)) => {
+            known.recorded.write(keys.id, out, |out| write_auth(out, Some(keys), token, identity));
+        }
+        _ => write_auth(out, keys, token, identity),
+    }
 }
 
 fn write_auth(out: &mut Vec<u8>, keys: Option<&Keys>, token: Option<&Secret>, identity: Option<&Identity>) {

@@ -83,6 +83,7 @@ impl Entry {
             counted: self.counted,
             orphan: self.parent.is_none(),
             expires: self.expires,
+            recorded: Arc::default(),
         })
     }
 }

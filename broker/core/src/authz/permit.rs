@@ -98,6 +98,7 @@ mod tests {
             counted: false,
             orphan: false,
             expires: None,
+            recorded: Arc::default(),
         })
     }
 

@@ -49,6 +49,7 @@ fn identity() -> Identity {
         counted: false,
         orphan: false,
         expires: None,
+        recorded: Arc::default(),
     }
 }
 
@@ -211,7 +212,7 @@ fn while_sealed_values_are_a_constant() {
 fn forgetting_the_salts_seals_records_again() {
     let sink = SinkDouble::default();
     let audit = audit(&sink);
-    let memory = Arc::new(AnswerDigest::new());
+    let memory = Arc::new(AnswerDigest::default());
     let hit = || Record::combined(entry("1"), Outcome::cached(Secret::from("\"v\""), Arc::clone(&memory)));
     block(async {
         audit.record(hit()).await.unwrap();
@@ -236,7 +237,7 @@ fn sinks_cannot_be_joined_on_their_digests() {
     let (a, b) = (SinkDouble::default(), SinkDouble::default());
     let audit = start(&[(config("a"), &a), (config("b"), &b)]);
     audit.set_salt(&salt);
-    let memory = Arc::new(AnswerDigest::new());
+    let memory = Arc::new(AnswerDigest::default());
     block(async {
         for _ in 0..3 {
             let outcome = Outcome::cached(Secret::from("[\"v\"]"), Arc::clone(&memory));
@@ -254,7 +255,7 @@ fn sinks_cannot_be_joined_on_their_digests() {
 #[test]
 fn a_remembered_answer_is_not_hashed_again() {
     let keys = Keys::new(&salt("a"));
-    let memory = AnswerDigest::new();
+    let memory = AnswerDigest::default();
     let [mut first, mut second] = [Vec::new(), Vec::new()];
     crate::audit::digest::write_answer(&mut first, Some(&keys), &Secret::from("1"), Some(&memory));
     crate::audit::digest::write_answer(&mut second, Some(&keys), &Secret::from("2"), Some(&memory));
