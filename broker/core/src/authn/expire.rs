@@ -40,7 +40,6 @@ impl Tokens {
             let targets: Vec<_> = some.iter().map(|due| Target { digest: due.digest, parent: None }).collect();
             let (felled, marked) = self.fell(&targets, Fate::Tree, Some(now)).await?;
             count(&self.counters.expired, felled);
-            let marked = marked.into_iter().map(|digest| (digest, Fate::Tree)).collect();
             self.finish(marked, &self.counters.expired).await?;
         }
         Ok(due.len())

@@ -8,7 +8,7 @@
 //! accessor/<accessor>          digest
 //! parent/<digest>/<digest>     parent, child
 //! expiry/<20 digits>/<digest>  milliseconds when the entry is due for removal
-//! revoking/<digest>            a revocation under way: `tree` or `orphans`
+//! revoking/<digest>            a revocation under way: `tree` or `orphans`, and its parent's digest
 //! ```
 //!
 //! Invariants: the text of a token is neither stored nor logged; an entry and its indexes change

@@ -1,8 +1,9 @@
 //! Revocation: a token first, then everything below it.
 //!
-//! A token with children leaves a marker in the batch that deletes it, and the marker stays until
-//! the last child is gone. So a crash at any point leaves work that is written down, and nobody
-//! is told "revoked" before the whole tree is refused.
+//! A token with children leaves a marker in the batch that deletes it; the marker, and the link by
+//! which its parent knows it, stay until the last child is gone. So a crash at any point leaves
+//! work that is written down, and whoever revokes a token meets all that others have not finished
+//! below it: nobody is told "revoked" before the whole tree is refused.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +11,7 @@ use super::{TRIES, Tokens, Which, entry::Entry, keys, keys::Digest, refusal::Ref
 use crate::{
     clock::Timestamp,
     error::{Error, Result},
-    port::storage::{Batch, Check, Outcome, Snapshot, Write, get},
+    port::storage::{Batch, Check, Outcome, Revision, Snapshot, Write, get},
     secret::Secret,
 };
 
@@ -26,12 +27,26 @@ pub(super) enum Fate {
     Tree,
 }
 
-impl Fate {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Orphans => "orphans",
-            Self::Tree => "tree",
-        }
+/// A revocation under way, as it is stored: the fate, and the parent's digest if there is one.
+struct Mark {
+    fate: Fate,
+    parent: Option<Digest>,
+}
+
+impl Mark {
+    fn parse(value: &Secret) -> Result<Self> {
+        let text = value.expose_str().unwrap_or_default();
+        let (fate, parent) = text.split_once(' ').map_or((text, None), |(fate, parent)| (fate, Some(parent)));
+        let fate = if fate == "orphans" { Fate::Orphans } else { Fate::Tree };
+        Ok(Self { fate, parent: parent.map(parsed).transpose()? })
+    }
+
+    fn value(&self) -> Secret {
+        let fate = match self.fate {
+            Fate::Orphans => "orphans",
+            Fate::Tree => "tree",
+        };
+        Secret::from(self.parent.map_or_else(|| fate.to_owned(), |parent| format!("{fate} {parent}")))
     }
 }
 
@@ -94,9 +109,8 @@ impl Tokens {
             if names.is_empty() {
                 return Ok(());
             }
-            for name in names {
-                self.finish_marked(parsed(&name)?, &self.counters.revoked).await?;
-            }
+            let open = names.iter().map(|name| parsed(name)).collect::<Result<_>>()?;
+            self.finish(open, &self.counters.revoked).await?;
         }
     }
 
@@ -113,34 +127,27 @@ impl Tokens {
     async fn end(&self, digest: Digest, fate: Fate) -> Result<usize> {
         let (felled, marked) = self.fell(&[Target { digest, parent: None }], fate, None).await?;
         count(&self.counters.revoked, felled);
-        if felled == 0 {
-            // Somebody else is at it: their word is not ours before the tree is gone.
-            return self.finish_marked(digest, &self.counters.revoked).await.map(|()| 0);
-        }
-        self.finish(marked.into_iter().map(|digest| (digest, fate)).collect(), &self.counters.revoked).await?;
+        // Where somebody else is at it: their word is not ours before the tree is gone.
+        let open = if felled == 0 { vec![digest] } else { marked };
+        self.finish(open, &self.counters.revoked).await?;
         Ok(felled)
     }
 
-    async fn finish_marked(&self, digest: Digest, counter: &AtomicU64) -> Result<()> {
-        let Some(marker) = get(self.storage.as_ref(), &keys::revoking(digest)).await? else { return Ok(()) };
-        let fate = if marker.value.ct_eq(Fate::Orphans.word().as_bytes()) { Fate::Orphans } else { Fate::Tree };
-        self.finish(vec![(digest, fate)], counter).await
-    }
-
     /// Settles the children of deleted tokens, depth first, and removes the markers.
-    pub(super) async fn finish(&self, mut open: Vec<(Digest, Fate)>, counter: &AtomicU64) -> Result<()> {
-        let mut done = Vec::new();
-        while let Some((parent, fate)) = open.pop() {
+    pub(super) async fn finish(&self, mut open: Vec<Digest>, counter: &AtomicU64) -> Result<()> {
+        while let Some(parent) = open.pop() {
+            let marker = get(self.storage.as_ref(), &keys::revoking(parent)).await?;
+            let Some(marker) = marker else { continue };
+            let mark = Mark::parse(&marker.value)?;
             // Nobody adds a child to a deleted parent: an empty listing is the last word.
             let names = self.storage.snapshot().await?.children(&keys::children(parent), None, BATCH).await?;
             if names.is_empty() {
-                done.push(Write::Delete { key: keys::revoking(parent) });
-                self.flush(&mut done, BATCH).await?;
+                self.settled(parent, &mark, marker.revision).await?;
                 continue;
             }
-            open.push((parent, fate));
+            open.push(parent);
             let children: Vec<Digest> = names.iter().map(|name| parsed(name)).collect::<Result<_>>()?;
-            if fate == Fate::Orphans {
+            if mark.fate == Fate::Orphans {
                 for child in children {
                     self.release(parent, child).await?;
                 }
@@ -149,16 +156,18 @@ impl Tokens {
             let targets: Vec<_> = children.into_iter().map(|digest| Target { digest, parent: Some(parent) }).collect();
             let (felled, marked) = self.fell(&targets, Fate::Tree, None).await?;
             count(counter, felled);
-            open.extend(marked.into_iter().map(|digest| (digest, Fate::Tree)));
-        }
-        self.flush(&mut done, 1).await
-    }
-
-    async fn flush(&self, writes: &mut Vec<Write>, at_least: usize) -> Result<()> {
-        if writes.len() >= at_least {
-            self.storage.commit(Batch { checks: Vec::new(), writes: std::mem::take(writes) }).await?;
+            open.extend(marked);
         }
         Ok(())
+    }
+
+    /// Removes a marker and the link to its token; on a conflict somebody else did.
+    async fn settled(&self, digest: Digest, mark: &Mark, revision: Revision) -> Result<()> {
+        let key = keys::revoking(digest);
+        let link = mark.parent.map(|parent| keys::child(parent, digest));
+        let writes = [Some(key.clone()), link].into_iter().flatten().map(|key| Write::Delete { key }).collect();
+        let checks = vec![Check::Unchanged { key, revision: Some(revision) }];
+        self.storage.commit(Batch { checks, writes }).await.map(drop)
     }
 
     /// Makes an orphan of a child.
@@ -179,7 +188,8 @@ impl Tokens {
         Err(Refusal::Raced.into())
     }
 
-    /// Deletes tokens in one batch; returns how many there were and which ones left a marker.
+    /// Deletes tokens in one batch; returns how many there were and which ones have a marker now,
+    /// those included that others deleted and have not finished.
     /// With `due_by`, spares those that are no longer due.
     pub(super) async fn fell(
         &self,
@@ -198,7 +208,7 @@ impl Tokens {
             }
             let Felling { batch, felled, marked, .. } = felling;
             if batch.writes.is_empty() {
-                return Ok((0, Vec::new()));
+                return Ok((0, marked));
             }
             if let Outcome::Committed(_) = self.storage.commit(batch).await? {
                 return Ok((felled, marked));
@@ -229,12 +239,16 @@ impl<'a> Felling<'a> {
         let key = keys::id(digest);
         let stored = self.snapshot.get(&key).await?;
         let entry = stored.as_ref().map(|stored| Entry::parse(&stored.value)).transpose()?;
+        if stored.is_none() && self.snapshot.get(&keys::revoking(digest)).await?.is_some() {
+            self.marked.push(digest);
+            return Ok(());
+        }
         let (Some(stored), Some(entry)) = (stored, entry.filter(|entry| self.wants(entry, parent))) else {
             // The link goes in any case, so that no listing shows it for ever.
             self.batch.writes.extend(parent.map(|parent| Write::Delete { key: keys::child(parent, digest) }));
             return Ok(());
         };
-        self.settle_children(digest).await?;
+        let marked = self.settle_children(digest, entry.parent).await?;
         if !self.firm {
             self.batch.checks.push(Check::Unchanged { key: key.clone(), revision: Some(stored.revision) });
         }
@@ -242,7 +256,7 @@ impl<'a> Felling<'a> {
             Some(key),
             Some(keys::accessor(&entry.accessor)),
             entry.due.map(|due| keys::expiry(due, digest)),
-            entry.parent.map(|parent| keys::child(parent, digest)),
+            entry.parent.filter(|_| !marked).map(|parent| keys::child(parent, digest)),
         ];
         self.batch.writes.extend(gone.into_iter().flatten().map(|key| Write::Delete { key }));
         self.felled += 1;
@@ -255,18 +269,18 @@ impl<'a> Felling<'a> {
         still_below && still_due
     }
 
-    /// Leaves a marker, unless it is sure that there are no children.
-    async fn settle_children(&mut self, digest: Digest) -> Result<()> {
+    /// Leaves a marker, unless it is sure that there are no children; says whether it did.
+    async fn settle_children(&mut self, digest: Digest, parent: Option<Digest>) -> Result<bool> {
         let prefix = keys::children(digest);
         let childless = self.snapshot.children(&prefix, None, 1).await?.is_empty();
         if childless && !self.firm {
             self.batch.checks.push(Check::Children { prefix, after: None, limit: 1, seen: Vec::new() });
-            return Ok(());
+            return Ok(false);
         }
-        let value = Secret::from(self.fate.word());
+        let value = Mark { fate: self.fate, parent }.value();
         self.batch.writes.push(Write::Put { key: keys::revoking(digest), value });
         self.marked.push(digest);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -64,11 +64,16 @@ async fn accessors_list_every_stored_token() {
 
 /// Wide and deep, so that one batch does not hold it.
 async fn large_tree(f: &Fixture) -> (Secret, Vec<Secret>) {
+    tree(f, 600, 100).await
+}
+
+/// So many children, every so-manieth with a child and a grandchild.
+async fn tree(f: &Fixture, children: usize, every: usize) -> (Secret, Vec<Secret>) {
     let top = f.token(r#"{"policies":"a"}"#).await;
     let mut all = Vec::new();
-    for i in 0..600 {
+    for i in 0..children {
         let child = f.child(&top).await;
-        if i % 100 == 0 {
+        if i % every == 0 {
             let grandchild = f.child(&child).await;
             all.push(f.child(&grandchild).await);
             all.push(grandchild);
@@ -100,6 +105,48 @@ async fn a_revocation_interrupted_at_any_commit_is_finished_by_resume() {
             assert!(commits > 5, "the tree needs several commits");
             return;
         }
+    }
+}
+
+/// Once a second revocation found the top's children deleted, took its marker away and said
+/// "done", while the first had not come to the grandchildren.
+#[tokio::test]
+async fn whoever_revokes_what_another_has_begun_finishes_it_first() {
+    for commits in 0.. {
+        let f = Fixture::new().await;
+        let before = f.token_keys();
+        let (top, all) = tree(&f, 30, 10).await;
+        f.storage.fail_after(Some(commits));
+        let first = f.tokens.revoke(Which::Token(&top)).await;
+        f.storage.fail_after(None);
+        f.tokens.revoke(Which::Token(&top)).await.unwrap();
+        for token in &all {
+            assert!(!f.lives(token).await, "after {commits} commits of the first");
+        }
+        assert_eq!(f.token_keys(), before, "after {commits} commits of the first");
+        if first.is_ok() {
+            return;
+        }
+    }
+}
+
+/// The same when the first is at a token in the middle and the second is at the top.
+#[tokio::test]
+async fn whoever_revokes_above_what_another_has_begun_finishes_it_first() {
+    for commits in 1..4 {
+        let f = Fixture::new().await;
+        let before = f.token_keys();
+        let mut chain = vec![f.token(r#"{"policies":"a"}"#).await];
+        for above in 0..5 {
+            chain.push(f.child(&chain[above]).await);
+        }
+        f.storage.fail_after(Some(commits));
+        f.tokens.revoke(Which::Token(&chain[1])).await.unwrap_err();
+        f.storage.fail_after(None);
+        assert!(f.lives(&chain[5]).await, "{commits} commits do not end it");
+        f.tokens.revoke(Which::Token(&chain[0])).await.unwrap();
+        assert!(!f.lives(&chain[5]).await, "after {commits} commits of the first");
+        assert_eq!(f.token_keys(), before, "after {commits} commits of the first");
     }
 }
 
