@@ -78,12 +78,44 @@ where
     Ok(record.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Answers that came out of memory since the start.
-///
+/// How often each operation was answered how: `"read value"`.
+pub(crate) struct Met(BTreeMap<String, usize>);
+
+/// Counts what happened.
+pub(crate) fn met<A, R>(
+    histories: &Histories<A, R>,
+    ask: fn(&A) -> &'static str,
+    answer: fn(&R) -> &'static str,
+) -> Met {
+    let mut met = BTreeMap::new();
+    for event in histories.values().flatten() {
+        let words = format!("{} {}", ask(&event.ask), event.answer().map_or("unknown", answer));
+        *met.entry(words).or_default() += 1;
+    }
+    Met(met)
+}
+
+impl Met {
+    /// # Errors
+    /// When one of these never happened, or clients were turned away all the time: a run that met
+    /// nothing proves nothing.
+    pub(crate) fn needs(&self, needed: &[&str]) -> Result {
+        let missing: Vec<_> = needed.iter().filter(|words| !self.0.contains_key(**words)).collect();
+        let busy: usize = self.0.iter().filter(|(words, _)| words.ends_with(" busy")).map(|(_, count)| count).sum();
+        if missing.is_empty() && busy * 20 <= self.0.values().sum() {
+            return Ok(());
+        }
+        Err(Failure::from(format!("too little happened: missing {missing:?} in {:?}", self.0)))
+    }
+}
+
 /// # Errors
-/// When the metrics do not say.
-pub(crate) fn cache_hits(warder: &Warder) -> Result<f64> {
+/// When fewer answers than that came out of memory since the start.
+pub(crate) fn needs_cache_hits(warder: &Warder, needed: u32) -> Result {
     let metrics = warder.stranger().get("/metrics").send()?.expect_status(200)?.text();
     let line = metrics.lines().find_map(|line| line.strip_prefix(r#"warder_cache_lookups_total{result="hit"} "#));
-    line.and_then(|count| count.parse().ok()).ok_or_else(|| Failure::from("the metrics do not count cache hits"))
+    match line.and_then(|count| count.parse::<f64>().ok()) {
+        Some(hits) if hits >= f64::from(needed) => Ok(()),
+        hits => Err(Failure::from(format!("too few answers came out of memory: {hits:?}"))),
+    }
 }

@@ -10,5 +10,8 @@
 
 mod checker;
 mod clients;
+mod next_request;
+mod policies;
 mod secrets;
 mod story;
+mod tokens;
