@@ -1,38 +1,87 @@
-//! The floor of any HTTP answer here: axum, in a process of its own, answering constant bytes.
+//! Floors that are servers: axum, in a process of its own, doing nothing but what is measured.
 
 use std::{
+    collections::HashMap,
+    ffi::OsStr,
     io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use axum::{Router, http::header, routing::get};
+use axum::{
+    Router,
+    extract::{self, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, put},
+};
 use warder_testkit::{Failure, Process, Result};
 
-/// Serves the file's bytes at every path until it is killed; prints its address first.
-pub(crate) async fn serve(file: &Path) -> io::Result<()> {
-    let body: &'static [u8] = std::fs::read(file)?.leak();
-    let answer = move || async move {
-        ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body)
+use crate::floor::{Floor, Shape, Written};
+
+/// Serves until it is killed; prints its address first.
+pub(crate) async fn serve(what: &str, arguments: &[String]) -> Result {
+    let router = match (what, arguments) {
+        ("answer", [file]) => answer(Path::new(file))?,
+        ("writes", [directory, shape]) => writes(Path::new(directory), shape)?,
+        _ => return Err(format!("there is no bare server {what:?} of {} arguments", arguments.len()).into()),
     };
-    let router = Router::new().route("/{*path}", get(answer));
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     writeln!(io::stdout(), "{}", listener.local_addr()?)?;
-    axum::serve(listener, router).await
+    Ok(axum::serve(listener, router).await?)
 }
 
-/// Starts this program again as the bare server.
-pub(crate) fn start(file: &Path) -> Result<(Process, SocketAddr)> {
+/// The file's bytes at every path.
+fn answer(file: &Path) -> Result<Router> {
+    let body: &'static [u8] = std::fs::read(file)?.leak();
+    let answer = move || async move { (FIELDS, body) };
+    Ok(Router::new().route("/{*path}", get(answer)))
+}
+
+const FIELDS: [(header::HeaderName, &str); 2] =
+    [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+
+/// What a PUT makes durable, whatever it carries: a commit of the engine and two audit records.
+fn writes(directory: &Path, shape: &str) -> Result<Router> {
+    let floor = Floor::open(directory, Shape::parse(shape)?, true)?;
+    let state = Arc::new(Writes { floor, secrets: Mutex::default() });
+    Ok(Router::new().route("/{*path}", put(write)).with_state(state))
+}
+
+struct Writes {
+    floor: Floor,
+    secrets: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Written>>>>,
+}
+
+async fn write(
+    State(writes): State<Arc<Writes>>,
+    extract::Path(path): extract::Path<String>,
+    _body: axum::body::Bytes,
+) -> Response {
+    let secret = {
+        let mut secrets = writes.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.entry(path.clone()).or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Written::new(path)))).clone()
+    };
+    let mut secret = secret.lock().await;
+    match writes.floor.write(&mut secret).await {
+        Ok(()) => (FIELDS, format!("{{\"version\":{}}}", secret.number)).into_response(),
+        Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
+    }
+}
+
+/// Starts this program again as a bare server.
+pub(crate) fn start(what: &str, arguments: &[&OsStr]) -> Result<(Process, SocketAddr)> {
     let program = std::env::current_exe()?;
-    let process = Process::spawn("bare axum", Command::new(program).arg("bare").arg(file))?;
+    let process = Process::spawn("the bare server", Command::new(program).arg("bare").arg(what).args(arguments))?;
     let address = process.wait_for(Duration::from_secs(10), |text| text.trim_end().parse().ok())?;
     Ok((process, address))
 }
 
-/// A file with these bytes, for [`start`].
-pub(crate) fn answer_file(directory: &Path, body: &[u8]) -> Result<std::path::PathBuf> {
+/// A file with these bytes, for `answer`.
+pub(crate) fn answer_file(directory: &Path, body: &[u8]) -> Result<PathBuf> {
     let file = directory.join("answer");
     std::fs::write(&file, body).map_err(|why| Failure::new("write the answer", why))?;
     Ok(file)

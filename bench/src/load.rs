@@ -1,9 +1,11 @@
-//! The load generator: keep-alive connections over plain TCP, one request in flight on each.
+//! The load generator: keep-alive connections over plain TCP, one request in flight on each, every
+//! answer looked at.
 
 use std::{
-    io,
+    io::{self, Read as _, Write as _},
     net::SocketAddr,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,11 +19,27 @@ use tokio::{
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     pub(crate) address: SocketAddr,
-    /// One connection each; sent again and again.
-    pub(crate) requests: Vec<Arc<[u8]>>,
-    pub(crate) lasting: Duration,
-    /// Requests a second over all connections; none: as many as there are answers.
-    pub(crate) pace: Option<f64>,
+    /// One connection each.
+    pub(crate) lanes: Vec<Lane>,
+}
+
+/// What one connection sends, one after another.
+pub(crate) type Lane = Arc<[Exchange]>;
+
+/// A request and what must come back: 2xx, and these bytes somewhere in the body.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    pub(crate) request: Arc<[u8]>,
+    pub(crate) holds: Arc<[u8]>,
+}
+
+/// How long to go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    /// Every lane is sent again and again for so long.
+    Time(Duration),
+    /// Every lane is sent once.
+    Sent,
 }
 
 /// What came back.
@@ -34,13 +52,18 @@ pub(crate) struct Figures {
 }
 
 impl Load {
-    /// Runs to the end. Any answer but 2xx, or a broken connection, is an error.
-    pub(crate) async fn run(&self) -> io::Result<Figures> {
+    /// The same exchange on so many connections.
+    pub(crate) fn same(address: SocketAddr, connections: usize, exchange: &Exchange) -> Self {
+        Self { address, lanes: vec![Arc::from([exchange.clone()]); connections] }
+    }
+
+    /// As many requests as there are answers. An answer that is not the expected one, or a broken
+    /// connection, is an error.
+    pub(crate) async fn run(&self, until: Until) -> io::Result<Figures> {
         let start = Instant::now();
         let mut connections = JoinSet::new();
-        for (number, request) in self.requests.iter().enumerate() {
-            let (load, request) = (self.clone(), request.clone());
-            connections.spawn(async move { load.connection(number, &request, start).await });
+        for lane in &self.lanes {
+            connections.spawn(unpaced(self.address, lane.clone(), until, start));
         }
         let mut took = Vec::new();
         while let Some(done) = connections.join_next().await {
@@ -49,24 +72,70 @@ impl Load {
         Ok(Figures::of(took, start.elapsed()))
     }
 
-    async fn connection(&self, number: usize, request: &[u8], start: Instant) -> io::Result<Vec<Duration>> {
-        let mut stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        let (mut took, mut buffer) = (Vec::with_capacity(1 << 16), Vec::with_capacity(1 << 14));
-        let gap = self.pace.map(|pace| Duration::from_secs_f64(self.requests.len() as f64 / pace));
-        let mut due = start + gap.unwrap_or_default().mul_f64(number as f64 / self.requests.len() as f64);
-        while start.elapsed() < self.lasting {
-            if let Some(gap) = gap {
-                tokio::time::sleep_until(due.into()).await;
-                due += gap;
-            }
-            let sent = Instant::now();
-            stream.write_all(request).await?;
-            answer(&mut stream, &mut buffer).await?;
-            took.push(sent.elapsed());
-        }
-        Ok(took)
+    /// So many requests a second, evenly over time. A request that had to wait for the answer
+    /// before it counts from the moment it was due.
+    ///
+    /// One thread a connection: a runtime's timers tick in milliseconds, and would send in bursts.
+    pub(crate) fn paced(&self, lasting: Duration, per_second: f64) -> io::Result<Figures> {
+        let gap = Duration::from_secs_f64(self.lanes.len() as f64 / per_second);
+        let start = Instant::now();
+        let took = thread::scope(|scope| {
+            let first = |at: usize| start + gap.mul_f64(at as f64 / self.lanes.len() as f64);
+            let run = |(at, lane)| scope.spawn(move || paced(self.address, lane, first(at), gap, start + lasting));
+            let threads: Vec<_> = self.lanes.iter().enumerate().map(run).collect();
+            let broke = |_| Err(io::Error::other("a connection's thread panicked"));
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(broke)).collect::<io::Result<Vec<_>>>()
+        })?;
+        Ok(Figures::of(took.concat(), start.elapsed()))
     }
+}
+
+async fn unpaced(address: SocketAddr, lane: Lane, until: Until, start: Instant) -> io::Result<Vec<Duration>> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (mut took, mut buffer) = (Vec::with_capacity(1 << 16), Vec::with_capacity(1 << 14));
+    let times = if matches!(until, Until::Sent) { 1 } else { usize::MAX };
+    for exchange in std::iter::repeat_n(lane.iter(), times).flatten() {
+        if matches!(until, Until::Time(lasting) if start.elapsed() >= lasting) {
+            break;
+        }
+        let sent = Instant::now();
+        stream.write_all(&exchange.request).await?;
+        buffer.clear();
+        while !whole(&buffer, exchange)? {
+            if stream.read_buf(&mut buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        took.push(sent.elapsed());
+    }
+    Ok(took)
+}
+
+#[expect(clippy::disallowed_methods, reason = "it keeps time: sleeping until a request is due is the point")]
+fn paced(address: SocketAddr, lane: &Lane, mut due: Instant, gap: Duration, end: Instant) -> io::Result<Vec<Duration>> {
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    let (mut took, mut buffer) = (Vec::with_capacity(1 << 16), vec![0; 1 << 14]);
+    for exchange in lane.iter().cycle() {
+        let free = Instant::now();
+        if due >= end {
+            break;
+        }
+        thread::sleep(due.saturating_duration_since(free));
+        let from = if free > due { due } else { Instant::now() };
+        stream.write_all(&exchange.request)?;
+        let mut filled = 0;
+        while !whole(&buffer[..filled], exchange)? {
+            match stream.read(&mut buffer[filled..])? {
+                0 => return Err(io::Error::other("the connection was closed, or an answer is over 16 KiB")),
+                read => filled += read,
+            }
+        }
+        took.push(from.elapsed());
+        due += gap;
+    }
+    Ok(took)
 }
 
 impl Figures {
@@ -82,26 +151,39 @@ impl Figures {
     }
 }
 
-/// Reads one whole answer; leaves its bytes in `buffer`.
-pub(crate) async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<()> {
-    buffer.clear();
+/// Whether a whole answer is there; an answer that is not the expected one is an error.
+fn whole(buffer: &[u8], exchange: &Exchange) -> io::Result<bool> {
+    let Some(at) = find(buffer, b"\r\n\r\n") else { return Ok(false) };
+    let (head, body) = (&buffer[..at], &buffer[at + 4..]);
+    if body.len() < body_length(head)? {
+        return Ok(false);
+    }
+    if head.starts_with(b"HTTP/1.1 2") && (exchange.holds.is_empty() || find(body, &exchange.holds).is_some()) {
+        return Ok(true);
+    }
+    let (answer, wanted) = (String::from_utf8_lossy(buffer), String::from_utf8_lossy(&exchange.holds));
+    Err(io::Error::other(format!("expected 2xx with {wanted}, got {answer}")))
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    let first = *part.first()?;
+    let mut at = 0;
     loop {
-        if stream.read_buf(buffer).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        at += bytes.get(at..)?.iter().position(|byte| *byte == first)?;
+        if bytes[at..].starts_with(part) {
+            return Some(at);
         }
-        let Some(head) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-        let text = String::from_utf8_lossy(buffer.get(..head).unwrap_or_default()).into_owned();
-        if buffer.len() >= head + 4 + body_length(&text)? {
-            return if text.starts_with("HTTP/1.1 2") { Ok(()) } else { Err(io::Error::other(text)) };
-        }
+        at += 1;
     }
 }
 
-fn body_length(head: &str) -> io::Result<usize> {
-    let mut fields = head.lines().filter_map(|line| line.split_once(':'));
-    match fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
-        Some((_, value)) => value.trim().parse().map_err(io::Error::other),
-        None if head.contains(" 204 ") => Ok(0),
+fn body_length(head: &[u8]) -> io::Result<usize> {
+    const NAME: &[u8] = b"content-length:";
+    let mut fields = head.split(|byte| *byte == b'\n');
+    let field = fields.find(|field| field.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)));
+    match field.and_then(|field| std::str::from_utf8(&field[NAME.len()..]).ok()) {
+        Some(value) => value.trim().parse().map_err(io::Error::other),
+        None if find(head, b" 204 ").is_some() => Ok(0),
         None => Err(io::Error::other("an answer without Content-Length")),
     }
 }
@@ -110,9 +192,37 @@ fn body_length(head: &str) -> io::Result<usize> {
 pub(crate) fn request(method: &str, target: &str, token: &str, body: &str) -> Arc<[u8]> {
     let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
     format!(
-        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+        "{method} {target} HTTP/1.1\r\nHost: localhost\r\nX-Vault-Token: {token}\r\n\
          Content-Type: application/json\r\n{length}\r\n{body}"
     )
     .into_bytes()
     .into()
+}
+
+/// A read that must bring `holds`.
+pub(crate) fn read(target: &str, token: &str, holds: &[u8]) -> Exchange {
+    Exchange { request: request("GET", target, token, ""), holds: holds.into() }
+}
+
+/// A write that must be answered with a version.
+pub(crate) fn write(target: &str, token: &str, body: &str) -> Exchange {
+    Exchange { request: request("PUT", target, token, body), holds: (*b"\"version\":").into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_counts_when_it_is_whole_and_the_expected_one() {
+        let expected = read("/", "", b"\"a\":1");
+        let answer = b"HTTP/1.1 200 OK\r\nContent-LENGTH: 9\r\n\r\n{ \"a\":1 }";
+        for cut in 0..answer.len() {
+            assert!(!whole(&answer[..cut], &expected).unwrap(), "{cut} bytes");
+        }
+        assert!(whole(answer, &expected).unwrap());
+        assert!(whole(answer, &read("/", "", b"\"a\":2")).is_err());
+        assert!(whole(b"HTTP/1.1 503 Sorry\r\ncontent-length: 5\r\n\r\n\"a\":1", &expected).is_err());
+        assert!(whole(b"HTTP/1.1 204 No Content\r\n\r\n", &read("/", "", b"")).unwrap());
+    }
 }

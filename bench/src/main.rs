@@ -1,76 +1,95 @@
-//! Warder's benchmarks: one command per number, each prints a table for `RESULTS.md`.
+//! Warder's benchmarks: one command per number, each prints tables for `RESULTS.md`.
 //!
 //! Build the binary first (`cargo build --release -p warder`), then
-//! `cargo run --release -p warder-bench -- get|put|instance|start|rss|all`.
+//! `cargo run --release -p warder-bench -- NAME`; without a name it lists them. Every command
+//! starts its own servers, looks at every answer, and stands alone.
 
 #![expect(clippy::print_stdout, reason = "the tables are the product")]
 
 mod bare;
+mod floor;
 mod get;
 mod instance;
 mod load;
 mod machine;
+mod openbao;
 mod process;
 mod put;
+mod rounds;
+mod sandbox;
+mod scale;
+mod server;
 
-use std::path::Path;
+use std::process::ExitCode;
 
-use warder_testkit::{Http, Result, Warder};
+use tokio::task::block_in_place;
+use warder_testkit::Result;
 
-/// Log level of the servers: this program would read a line a request, on the same cores.
-const QUIET: &str = "warn";
-const USAGE: &str = "usage: warder-bench get|put|instance|start|rss|all";
+/// Every command with what it measures, in the order of `all`.
+const COMMANDS: [(&str, &str); 8] = [
+    ("get", "a cached read against a bare axum answer of the same bytes"),
+    ("sandbox", "an uncached read: processor time a request, and the sandbox's share of it"),
+    ("put", "durable writes at 1 and 256 in flight against the bare engine"),
+    ("scale", "what a second core brings"),
+    ("instance", "one call in a fresh sandbox"),
+    ("start", "from exec to ready"),
+    ("rss", "resident memory, idle and with 100,000 secrets"),
+    ("openbao", "reads and writes side by side with OpenBao (`make parts` gets it)"),
+];
 
-#[tokio::main]
-async fn main() -> Result {
-    let mut arguments = std::env::args_os().skip(1);
-    let name = arguments.next().unwrap_or_default();
-    match (name.to_str().unwrap_or_default(), arguments.next()) {
-        ("bare", Some(file)) => Ok(bare::serve(Path::new(&file)).await?),
-        ("all", None) => {
-            for name in ["get", "put", "instance", "start", "rss"] {
-                measure(name).await?;
-            }
-            Ok(())
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned()).collect();
+    let done = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["bare", what, ..] => wait(bare::serve(what, arguments.get(2..).unwrap_or_default())),
+        ["scaled", cores] => scale::measured(cores),
+        ["all"] => wait(all()),
+        [name] if COMMANDS.iter().any(|(known, _)| known == name) => wait(measure(name)),
+        _ => {
+            eprint!("{}", usage());
+            return ExitCode::from(2);
         }
-        (name, None) => measure(name).await,
-        _ => Err(USAGE.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("warder-bench: {why}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn usage() -> String {
+    let lines = COMMANDS.map(|(name, words)| format!("  {name:10}{words}\n"));
+    format!("usage: warder-bench NAME\n\n{}  {:10}all of them, one after another\n", lines.concat(), "all")
+}
+
+fn wait(work: impl Future<Output = Result>) -> Result {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+/// Goes on after a failure: the others stand alone.
+async fn all() -> Result {
+    let mut failed = Vec::new();
+    for (name, _) in COMMANDS {
+        if let Err(why) = measure(name).await {
+            println!("\n**{name} failed: {why}**");
+            failed.push(name);
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }
 }
 
 async fn measure(name: &str) -> Result {
-    println!("\n## {name}\n\n{}\n", machine::line());
+    println!("\n## {name}\n\n{}\n", machine::head().await?);
     match name {
         "get" => get::run().await,
-        "put" => put::run().await,
         "instance" => instance::run().await,
-        "start" => tokio::task::block_in_place(process::start),
-        "rss" => tokio::task::block_in_place(process::resident),
-        _ => Err(USAGE.into()),
+        "openbao" => openbao::run().await,
+        "put" => put::run().await,
+        "rss" => process::resident().await,
+        "sandbox" => sandbox::run().await,
+        "scale" => block_in_place(scale::run),
+        "start" => block_in_place(process::start),
+        _ => Err(format!("there is no measure {name:?}").into()),
     }
-}
-
-/// `warder dev` with a data directory, which must keep an audit file: without one the numbers
-/// would leave out a sync.
-fn warder(data: &Path) -> Result<Warder> {
-    let warder = Warder::dev().data_dir(data).argument("--log").argument(QUIET).start()?;
-    let sinks = warder.http().get("/api/v1/audit").send()?.expect_status(200)?.text();
-    if sinks.contains("\"file\"") { Ok(warder) } else { Err(format!("no file sink is in use: {sinks}").into()) }
-}
-
-/// `warder serve` on redb with an audit file of this `sync`, and its root token.
-fn served(directory: &Path, sync: &str) -> Result<(Warder, Http)> {
-    std::fs::create_dir_all(directory)?;
-    let at = directory.display();
-    let file = directory.join("warder.toml");
-    let config = format!(
-        "[listener]\naddress = \"127.0.0.1:0\"\ntls_disable = true\n[storage]\ntype = \"redb\"\npath = \"{at}/warder.redb\"\n\
-         [seal]\ntype = \"dev\"\n[audit.file]\ntype = \"file\"\npath = \"{at}/audit.log\"\nsync = \"{sync}\"\n"
-    );
-    std::fs::write(&file, config)?;
-    let warder = Warder::serve(&file).argument("--log").argument(QUIET).start()?;
-    let init = serde_json::json!({"shares": 1, "threshold": 1});
-    let made = warder.stranger().post("/api/v1/sys/init").json(&init).send()?.expect_status(200)?.json()?;
-    let root = warder.stranger().with_token(made["root_token"].as_str().unwrap_or_default());
-    Ok((warder, root))
 }
