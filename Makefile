@@ -50,6 +50,6 @@ unit: parts ## Run the tests: guests natively, then the broker
 docs: ## Build the documentation, warnings denied
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --locked
 
-bench: ## Measure (minutes); paste the tables into bench/RESULTS.md
+bench: parts ## Measure (minutes); paste the tables into bench/RESULTS.md
 	cargo build --release --locked -p warder
 	cargo run --release --locked -p warder-bench -- all
