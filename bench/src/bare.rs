@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     ffi::OsStr,
+    fs::{File, OpenOptions},
     io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -18,6 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, put},
 };
+use ring::digest;
 use warder_testkit::{Failure, Process, Result};
 
 use crate::floor::{Floor, Shape, Written};
@@ -26,6 +28,7 @@ use crate::floor::{Floor, Shape, Written};
 pub(crate) async fn serve(what: &str, arguments: &[String]) -> Result {
     let router = match (what, arguments) {
         ("answer", [file]) => answer(Path::new(file))?,
+        ("recorded", [file, line, log]) => recorded(Path::new(file), Path::new(line), Path::new(log))?,
         ("writes", [directory, shape]) => writes(Path::new(directory), shape)?,
         _ => return Err(format!("there is no bare server {what:?} of {} arguments", arguments.len()).into()),
     };
@@ -39,6 +42,28 @@ fn answer(file: &Path) -> Result<Router> {
     let body: &'static [u8] = std::fs::read(file)?.leak();
     let answer = move || async move { (FIELDS, body) };
     Ok(Router::new().route("/{*path}", get(answer)))
+}
+
+/// The same, and before each answer what no audit log of chained records can leave out: `line`'s
+/// bytes hashed behind the hash of the record before, and appended to `log`.
+fn recorded(file: &Path, line: &Path, log: &Path) -> Result<Router> {
+    let body: &'static [u8] = std::fs::read(file)?.leak();
+    let line = std::fs::read(line)?;
+    let log = OpenOptions::new().append(true).create(true).open(log)?;
+    let chain = Arc::new(Mutex::new((log, Vec::<u8>::new())));
+    let answer = move || {
+        let kept = append(&mut chain.lock().unwrap_or_else(PoisonError::into_inner), &line);
+        async move { kept.map(|()| (FIELDS, body)).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR) }
+    };
+    Ok(Router::new().route("/{*path}", get(answer)))
+}
+
+fn append((log, before): &mut (File, Vec<u8>), line: &[u8]) -> io::Result<()> {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    hash.update(before);
+    hash.update(line);
+    *before = hash.finish().as_ref().to_vec();
+    log.write_all(line)
 }
 
 const FIELDS: [(header::HeaderName, &str); 2] =

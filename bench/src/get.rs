@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use warder_testkit::{Result, Warder, temp_dir};
+use warder_testkit::{Process, Result, Warder, temp_dir};
 
 use crate::{
     bare,
@@ -25,10 +25,12 @@ pub(crate) async fn run() -> Result {
     let body = exchange.holds.clone();
     let (process, address) = bare::start("answer", &[bare::answer_file(directory.path(), &body)?.as_os_str()])?;
     let bare = Load::same(address, CONNECTIONS, &exchange);
+    let (recording, recorded) = recorded(directory.path(), &exchange)?;
     let default = Load::same(written.address(), CONNECTIONS, &exchange);
     let always = Load::same(synced.address(), CONNECTIONS, &synced_exchange);
     let mut sides = [
         Side::server("bare axum, the same bytes", process.pid(), bare.clone()),
+        Side::server("bare axum, and a record hashed and written", recording.pid(), recorded),
         Side::server("warder, audit file (the default)", written.process().pid(), default.clone()),
         Side::server("warder, audit file, each record synced", synced.process().pid(), always),
     ];
@@ -40,12 +42,23 @@ pub(crate) async fn run() -> Result {
         ROUND.as_secs()
     );
     report(&sides);
-    let [bare_side, default_side, _] = &sides;
+    let [bare_side, _, default_side, _] = &sides;
     for (side, load) in [(bare_side, &bare), (default_side, &default)] {
         let half = side.median().per_second / 2.0;
         half_row(&side.name, tokio::task::block_in_place(|| load.paced(ROUND, half))?);
     }
     Ok(())
+}
+
+/// The second floor: bare axum that appends the server's own last record before each answer.
+fn recorded(directory: &Path, exchange: &Exchange) -> Result<(Process, Load)> {
+    let records = std::fs::read_to_string(directory.join("default/audit.log"))?;
+    let last = records.lines().last().ok_or("the audit log is empty")?;
+    let (line, log) = (directory.join("line"), directory.join("recorded.log"));
+    std::fs::write(&line, format!("{last}\n"))?;
+    let answer = directory.join("answer");
+    let (process, address) = bare::start("recorded", &[answer.as_os_str(), line.as_os_str(), log.as_os_str()])?;
+    Ok((process, Load::same(address, CONNECTIONS, exchange)))
 }
 
 /// A server with one secret and a token that may read it: the request for it and its answer.
