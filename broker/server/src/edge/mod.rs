@@ -40,6 +40,7 @@ use warder_core::{
 
 use self::{decode::Query, problem::Refusal, reply::Reply};
 pub use self::{
+    grpc::METHODS,
     limits::Limits,
     route::{Route, routes},
     status::{Row as StatusRow, of as status_of},

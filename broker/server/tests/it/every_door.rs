@@ -1,5 +1,6 @@
 //! Every route of every door, and every path that the broker itself serves, with every kind of
-//! token. A route without a row here fails the test, and so does a row without a route.
+//! token. A route without a row here fails the test, and so does a row without a route. The
+//! methods of the gRPC door have theirs in `every_method`.
 
 use std::{collections::BTreeSet, sync::mpsc, time::Duration};
 
@@ -10,12 +11,12 @@ use warder_core::{request::Operation, sys};
 use self::Expect::{Open, Token};
 use crate::{raw, running::Running};
 
-const ROOT: &str = "root";
-const UNKNOWN: &str = "hvs.AAAAAAAAAAAAAAAAAAAAAAAA";
+pub(crate) const ROOT: &str = "root";
+pub(crate) const UNKNOWN: &str = "hvs.AAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// What a row expects of the six tokens.
 #[derive(Clone, Copy)]
-enum Expect {
+pub(crate) enum Expect {
     /// One status whoever asks.
     Open(u16),
     /// Refused without a living token; with the default policy only; with the root policy.
@@ -24,7 +25,7 @@ enum Expect {
 
 /// Method, pattern, target below the pattern's door, body, expectation. `$accessor` and `$token`
 /// are those of a token made for the row.
-type Row = (&'static str, &'static str, &'static str, &'static str, Expect);
+pub(crate) type Row = (&'static str, &'static str, &'static str, &'static str, Expect);
 
 const HOUR: &str = r#"{"ttl":"1h"}"#;
 const NAMED: &str = r#"{"accessor":"$accessor"}"#;
@@ -36,7 +37,7 @@ const VAULT_INIT: &str = r#"{"secret_shares":1,"secret_threshold":1}"#;
 const RESET: &str = r#"{"reset":true}"#;
 
 /// The routes of the router.
-const ROUTES: &[Row] = &[
+pub(crate) const ROUTES: &[Row] = &[
     ("GET", "/health", "/health", "", Open(200)),
     ("HEAD", "/health", "/health", "", Open(200)),
     ("GET", "/livez", "/livez", "", Open(200)),
@@ -138,14 +139,14 @@ const PATHS: &[Row] = &[
 ];
 
 /// A server, and the tokens that no longer live.
-struct House {
-    warder: Running,
-    expired: String,
-    revoked: String,
+pub(crate) struct House {
+    pub(crate) warder: Running,
+    pub(crate) expired: String,
+    pub(crate) revoked: String,
 }
 
 impl House {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let warder = Running::dev(&["--root-token", ROOT]);
         let mut house = Self { warder, expired: String::new(), revoked: String::new() };
         house.expired = house.token(r#"{"policies":["root"],"ttl":"1s"}"#)[0].clone();
@@ -162,7 +163,7 @@ impl House {
         panic!("a token with a time to live of 1 s lives for 10 s");
     }
 
-    fn ask(&self, method: &str, target: &str, body: &str, token: &str) -> (u16, Value) {
+    pub(crate) fn ask(&self, method: &str, target: &str, body: &str, token: &str) -> (u16, Value) {
         let token = if token.is_empty() { String::new() } else { format!("X-Vault-Token: {token}\r\n") };
         let media = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let request = format!(
@@ -175,14 +176,14 @@ impl House {
     }
 
     /// Text and accessor of a new token.
-    fn token(&self, wanted: &str) -> [String; 2] {
+    pub(crate) fn token(&self, wanted: &str) -> [String; 2] {
         let (status, made) = self.ask("POST", "/api/v1/auth/tokens", wanted, ROOT);
         assert_eq!(status, 201, "{made}");
         ["token", "accessor"].map(|name| made[name].as_str().unwrap().to_owned())
     }
 
     /// What rows read, change and remove is there.
-    fn furnish(&self) -> [String; 2] {
+    pub(crate) fn furnish(&self) -> [String; 2] {
         for (target, body) in [
             ("/api/v1/secrets/door", r#"{"a":1}"#),
             ("/api/v1/policies/door", POLICY),

@@ -5,6 +5,7 @@
 
 mod command_line;
 mod every_door;
+mod every_method;
 mod hostile;
 mod metrics;
 mod quick_start;

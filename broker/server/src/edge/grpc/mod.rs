@@ -35,7 +35,7 @@ use super::{Edge, Limits, headers, identify, problem::Refusal, reply};
 const OVERHEAD: usize = 8 * 1024;
 
 /// Every method of the door.
-const METHODS: [&str; 8] = [
+pub const METHODS: [&str; 8] = [
     "/warder.v1.SecretsService/Delete",
     "/warder.v1.SecretsService/Destroy",
     "/warder.v1.SecretsService/Get",
