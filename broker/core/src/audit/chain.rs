@@ -122,7 +122,8 @@ pub(super) fn write_number(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-fn parse_hex(text: &str) -> Option<Hash> {
+/// A hash from its 64 lower-case hex digits.
+pub(super) fn parse_hex(text: &str) -> Option<Hash> {
     let digits: &[u8; 2 * SHA256_OUTPUT_LEN] = text.as_bytes().try_into().ok()?;
     let mut hash = Hash::default();
     for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {

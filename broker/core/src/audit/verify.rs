@@ -2,11 +2,15 @@
 //!
 //! Finds any changed byte and any removed, added or reordered record after the first one, and
 //! names the first bad record. What the file alone cannot show is that its beginning or its end
-//! is missing: compare [`Verified::first_seq`] and [`Verified::last_hash`] with what is known.
+//! is missing, or that somebody who can write it made the chain anew: [`verify_with`] compares it
+//! with a record that is [`Known`] from before.
 
-use std::io::{self, BufRead, Read as _};
+use std::{
+    io::{self, BufRead, Read as _},
+    str::FromStr,
+};
 
-use super::chain::{Broken, Chain, Links, hex};
+use super::chain::{Broken, Chain, Hash, Links, hex, parse_hex};
 
 /// Longest record, in bytes.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
@@ -22,6 +26,26 @@ pub struct Verified {
     pub last_seq: u64,
     /// Lower-case hex hash of the last record, `prev` of the one to come.
     pub last_hash: String,
+}
+
+/// A record known from before, such as the last one of an earlier check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    seq: u64,
+    hash: Hash,
+}
+
+/// `SEQ:HASH`, as [`Verified::last_seq`] and [`Verified::last_hash`] say them.
+impl FromStr for Known {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (seq, hash) = text.split_once(':').ok_or("expected SEQ:HASH")?;
+        let seq =
+            seq.parse().ok().filter(|seq| *seq > 0).ok_or("expected a record's number, from 1, before the ':'")?;
+        let hash = parse_hex(hash).ok_or("expected 64 lower-case hex digits behind the ':'")?;
+        Ok(Self { seq, hash })
+    }
 }
 
 /// The first bad record.
@@ -54,6 +78,18 @@ pub enum Reason {
         /// The record that stands there.
         found: u64,
     },
+    /// The log begins behind the known record, or ends before it.
+    #[error("the log does not hold record {known}, which is known: its beginning or its end was cut off")]
+    Missing {
+        /// Number of the known record.
+        known: u64,
+    },
+    /// The known record, or what the log says came before its first one, is another one.
+    #[error("this is not record {known} as it is known: the log was made anew")]
+    Replaced {
+        /// Number of the known record.
+        known: u64,
+    },
     /// Longer than [`MAX_LINE_BYTES`].
     #[error("the line is longer than 16 MiB")]
     TooLong,
@@ -76,12 +112,22 @@ pub enum Reason {
 /// let error = verify(&b"{\"time\":\"now\"}\n"[..]).unwrap_err();
 /// assert_eq!(error.to_string(), "line 1, record 0: the line is not an audit record");
 /// ```
-pub fn verify(mut reader: impl BufRead) -> Result<Verified, VerifyError> {
-    let mut walk = Walk::default();
+pub fn verify(reader: impl BufRead) -> Result<Verified, VerifyError> {
+    verify_with(reader, None)
+}
+
+/// Checks a whole log, which must hold the known record or go on right behind it.
+///
+/// # Errors
+/// The first bad record. Where the known record is missing, the line is the one before which it
+/// should stand.
+pub fn verify_with(mut reader: impl BufRead, known: Option<Known>) -> Result<Verified, VerifyError> {
+    let mut walk = Walk { known, ..Walk::default() };
     let mut line = Vec::new();
     while read_line(&mut reader, &mut line).map_err(|reason| walk.fail(reason))? {
         walk.step(&line).map_err(|reason| walk.fail(reason))?;
     }
+    walk.reached().map_err(|reason| walk.fail(reason))?;
     Ok(walk.finish())
 }
 
@@ -103,6 +149,7 @@ struct Walk {
     lines: u64,
     first_seq: u64,
     last: Chain,
+    known: Option<Known>,
 }
 
 impl Walk {
@@ -112,6 +159,7 @@ impl Walk {
             Broken::Malformed => Reason::Malformed,
         })?;
         self.place(&links)?;
+        self.compare(&links)?;
         self.last = Chain { seq: links.seq, hash: links.hash };
         self.lines += 1;
         Ok(())
@@ -131,6 +179,27 @@ impl Walk {
             return Err(Reason::Detached);
         }
         Ok(())
+    }
+
+    /// The known record is where it was, or right before the first one.
+    fn compare(&self, links: &Links) -> Result<(), Reason> {
+        let Some(known) = self.known else { return Ok(()) };
+        let missing = Reason::Missing { known: known.seq };
+        let hash = match links.seq.checked_sub(known.seq) {
+            Some(0) => links.hash,
+            Some(1) if self.lines == 0 => links.prev,
+            Some(_) if self.lines == 0 => return Err(missing),
+            _ => return Ok(()),
+        };
+        if hash == known.hash { Ok(()) } else { Err(Reason::Replaced { known: known.seq }) }
+    }
+
+    /// At the end: the log got as far as the known record.
+    fn reached(&self) -> Result<(), Reason> {
+        match self.known {
+            Some(known) if self.last.seq < known.seq => Err(Reason::Missing { known: known.seq }),
+            _ => Ok(()),
+        }
     }
 
     const fn fail(&self, reason: Reason) -> VerifyError {

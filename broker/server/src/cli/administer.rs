@@ -9,7 +9,7 @@ use std::{
 use clap::Subcommand;
 use http::Method;
 use serde_json::{Value, json};
-use warder_core::audit::verify::verify;
+use warder_core::audit::verify::{Known, verify_with};
 use warder_core::json::compose;
 use warder_core::secret::Secret;
 use zeroize::Zeroizing;
@@ -168,7 +168,8 @@ fn share() -> Result<Secret, Failure> {
 
 /// Work with audit logs.
 #[derive(Debug, Subcommand)]
-#[command(after_help = "Examples:\n  warder audit list\n  warder audit verify /var/log/warder/audit.log")]
+#[command(after_help = "Examples:\n  warder audit list\n  warder audit verify /var/log/warder/audit.log\n  \
+    warder audit verify audit.log --known 17:9f86d0...    (finds that the end was cut off, too)")]
 pub(crate) enum AuditCommand {
     /// List the sinks and how they do.
     List,
@@ -176,6 +177,10 @@ pub(crate) enum AuditCommand {
     Verify {
         /// The log.
         file: PathBuf,
+        /// A record known from before: last_seq and last_hash of an earlier check. The log must hold
+        /// it, or go on right behind it.
+        #[arg(long, value_name = "SEQ:HASH")]
+        known: Option<Known>,
     },
 }
 
@@ -193,10 +198,10 @@ pub(crate) async fn sinks(shared: &Shared) -> Result<(), Failure> {
 }
 
 /// Checks a log; asks no server.
-pub(crate) fn verified(file: &Path, shared: &Shared) -> Result<(), Failure> {
+pub(crate) fn verified(file: &Path, known: Option<Known>, shared: &Shared) -> Result<(), Failure> {
     let name = file.display().to_string();
     let opened = File::open(file).map_err(|e| Failure::usage(format!("{name}: {e}")))?;
-    let verified = verify(BufReader::new(opened)).map_err(|e| Failure::other(format!("{name}: {e}")))?;
+    let verified = verify_with(BufReader::new(opened), known).map_err(|e| Failure::other(format!("{name}: {e}")))?;
     let value = serde_json::to_value(&verified).map_err(|e| Failure::other(e.to_string()))?;
     output::show(shared.output, &value)
 }

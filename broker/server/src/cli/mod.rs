@@ -147,7 +147,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "warder", &mut script);
             output::bytes(&script)
         }
-        Command::Audit(administer::AuditCommand::Verify { file }) => administer::verified(&file, &shared),
+        Command::Audit(administer::AuditCommand::Verify { file, known }) => administer::verified(&file, known, &shared),
         other => runtime(false)?.block_on(Box::pin(ask(other, &shared))),
     }
 }
@@ -167,7 +167,7 @@ async fn ask(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Mount(mount) => mount.run(shared).await,
         Command::Operator(operator) => operator.run(shared).await,
         Command::Audit(administer::AuditCommand::List) => administer::sinks(shared).await,
-        Command::Audit(administer::AuditCommand::Verify { file }) => administer::verified(&file, shared),
+        Command::Audit(administer::AuditCommand::Verify { file, known }) => administer::verified(&file, known, shared),
         Command::Completion { .. } | Command::Dev(_) | Command::Serve(_) => {
             Err(Failure::other("this command does not ask a server"))
         }

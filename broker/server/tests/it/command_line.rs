@@ -86,6 +86,31 @@ fn a_changed_audit_log_is_refused_with_its_first_bad_record() {
 }
 
 #[test]
+fn a_log_whose_end_was_cut_off_is_refused_by_a_record_that_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = folder.path().join("audit.log");
+    let name = audit.to_str().unwrap().to_owned();
+    let warder = Running::dev(&["--audit", &name]);
+    assert_eq!(code(&warder.command(&["put", "a", "-"], "{}")), 0);
+    warder.stop();
+    let verify = |more: &[&str]| {
+        let arguments = ["audit", "verify", &name, "--output", "json"];
+        Command::new(BINARY).args(arguments).args(more).output().unwrap()
+    };
+    let told: serde_json::Value = serde_json::from_slice(&verify(&[]).stdout).unwrap();
+    let known = format!("{}:{}", told["last_seq"], told["last_hash"].as_str().unwrap());
+    assert_eq!(code(&verify(&["--known", &known])), 0);
+    assert_eq!(code(&verify(&["--known", "1:abc"])), 2);
+    let text = std::fs::read_to_string(&audit).unwrap();
+    let end = text.trim_end().rfind('\n').unwrap() + 1;
+    std::fs::write(&audit, &text[..end]).unwrap();
+    assert_eq!(code(&verify(&[])), 0, "the rest is whole");
+    let output = verify(&["--known", &known]);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("which is known: its beginning or its end was cut off"), "{}", err(&output));
+}
+
+#[test]
 fn keys_are_made_once_shown_once_and_open_the_barrier_from_standard_input() {
     let folder = tempfile::tempdir().unwrap();
     let server = Running::serve(folder.path(), "");

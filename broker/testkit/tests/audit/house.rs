@@ -17,6 +17,9 @@ use crate::console::Console;
 
 /// Longest that anything may take before it counts as hanging: many times a sink's deadline (2 s).
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest that a start may take: a debug build compiles its plugins for many seconds, on a busy
+/// machine for minutes.
+const START: Duration = Duration::from_secs(300);
 /// Size of the small disk.
 const DISK_KIB: u32 = 256;
 
@@ -69,7 +72,7 @@ impl House {
 
     fn banner(&mut self) -> Result<SocketAddr> {
         let start = Instant::now();
-        while start.elapsed() < PATIENCE && self.child.try_wait()?.is_none() {
+        while start.elapsed() < START && self.child.try_wait()?.is_none() {
             if let Some(line) = self.console.banner()? {
                 let address = line.rsplit("//").next().unwrap_or_default();
                 return address.parse().map_err(|e| Failure::new(line, e));
@@ -77,7 +80,10 @@ impl House {
             pause();
         }
         let words = fs::read_to_string(self.folder.path().join("stderr"))?;
-        Err(Failure::new(format_args!("warder did not come up ({})", SmallDisk::ADVICE), words))
+        Err(Failure::new(
+            format_args!("warder did not come up after {:?} ({})", start.elapsed(), SmallDisk::ADVICE),
+            words,
+        ))
     }
 
     /// A client with the root token.

@@ -4,7 +4,7 @@ use super::*;
 use crate::audit::{
     MAX_LINE_BYTES,
     chain::{Chain, HASH_MEMBER, TAIL},
-    verify::{Reason, Verified, VerifyError, verify},
+    verify::{Known, Reason, Verified, VerifyError, verify, verify_with},
 };
 
 fn lines(log: &[u8]) -> Vec<&[u8]> {
@@ -165,4 +165,68 @@ fn a_first_record_with_a_predecessor_and_a_later_one_without_are_refused() {
         chain.close(&mut line, 0);
         assert_eq!(refusal(&line), VerifyError { line: 1, seq: seq + 1, reason: Reason::Detached });
     }
+}
+
+/// A record as an earlier check would have told of it.
+fn known(log: &[u8], count: usize) -> Known {
+    let earlier = verify(&lines(log)[..count].concat()[..]).unwrap();
+    format!("{}:{}", earlier.last_seq, earlier.last_hash).parse().unwrap()
+}
+
+#[test]
+fn a_known_record_is_found_where_it_was_or_right_before_the_log() {
+    let log = log_of_50();
+    for count in 1..=50 {
+        for first in 0..=count.min(49) {
+            let rest = lines(&log)[first..].concat();
+            assert_eq!(verify_with(&rest[..], Some(known(&log, count))), verify(&rest[..]), "{count} from {first}");
+        }
+    }
+}
+
+#[test]
+fn a_log_without_the_known_record_was_cut() {
+    let log = log_of_50();
+    let known_20 = known(&log, 20);
+    let missing = Reason::Missing { known: 20 };
+    for end in 0..20 {
+        let error = verify_with(&lines(&log)[..end].concat()[..], Some(known_20)).unwrap_err();
+        let seq = if end == 0 { 0 } else { end as u64 + 1 };
+        assert_eq!(error, VerifyError { line: end as u64 + 1, seq, reason: missing });
+    }
+    for first in 21..50 {
+        let error = verify_with(&lines(&log)[first..].concat()[..], Some(known_20)).unwrap_err();
+        assert_eq!((error.line, error.reason), (1, missing), "from {first}");
+    }
+}
+
+#[test]
+fn a_log_that_was_made_anew_is_not_the_known_one() {
+    let log = log_of_50();
+    let mut forged = Vec::new();
+    let mut chain = Chain::default();
+    for _ in 0..50 {
+        let start = forged.len();
+        forged.push(b'{');
+        chain.write_links(&mut forged);
+        chain.close(&mut forged, start);
+    }
+    assert!(verify(&forged[..]).is_ok(), "a chain without a key is no signature");
+    for count in 1..=50 {
+        let error = verify_with(&forged[..], Some(known(&log, count))).unwrap_err();
+        let count = count as u64;
+        assert_eq!(error, VerifyError { line: count, seq: count, reason: Reason::Replaced { known: count } });
+    }
+    let behind = lines(&forged)[20..].concat();
+    let error = verify_with(&behind[..], Some(known(&log, 20))).unwrap_err();
+    assert_eq!((error.line, error.reason), (1, Reason::Replaced { known: 20 }));
+}
+
+#[test]
+fn a_known_record_is_a_number_and_a_hash() {
+    let hash = "0f".repeat(32);
+    for text in ["", "1", ":", "0:", &hash, &format!("0:{hash}"), &format!("1:{}", hash.to_uppercase()), "1:00"] {
+        assert!(text.parse::<Known>().is_err(), "{text}");
+    }
+    assert!(format!("1:{hash}").parse::<Known>().is_ok());
 }
