@@ -37,11 +37,19 @@ impl Tokens {
         let token = chosen(id)?;
         let salt = self.salt.obtain(self.storage.as_ref()).await?;
         let digest = Digest::of(&salt, &token);
+        // Looked for first: a start over a full disk has nothing to write.
+        if let Some(there) = self.living_root(digest).await? {
+            return Ok(self.issued(token, &there, Vec::new()));
+        }
         if self.insert(digest, &entry, None).await? {
             return Ok(self.issued(token, &entry, Vec::new()));
         }
-        let there = self.living(digest).await?.filter(|(entry, _)| entry.is_root());
-        Ok(self.issued(token, &there.ok_or(Refusal::DuplicateId)?.0, Vec::new()))
+        let there = self.living_root(digest).await?;
+        Ok(self.issued(token, &there.ok_or(Refusal::DuplicateId)?, Vec::new()))
+    }
+
+    async fn living_root(&self, digest: Digest) -> Result<Option<Entry>> {
+        Ok(self.living(digest).await?.map(|(entry, _)| entry).filter(Entry::is_root))
     }
 
     /// Issues a token on behalf of `parent`. `privileged`: the caller holds sudo on `path`.
