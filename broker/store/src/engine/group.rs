@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashSet,
-    io,
+    io, slice,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -42,6 +42,17 @@ pub(crate) trait Ground: Send + 'static {
     /// Called after `group` failed: makes the medium usable again and tells how it now stands.
     /// An error when what is durable cannot be known.
     fn recover(&mut self) -> Result<Arc<dyn View>, EngineError>;
+
+    /// Refuses, before anything is touched, what the medium has no room for. What it lets pass
+    /// may fail all the same.
+    fn room(&self, _writes: usize, _bytes: usize) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// Called after `recover` failed: what is durable, for readers, until it can be written again.
+    fn remains(&mut self) -> Option<Arc<dyn View>> {
+        None
+    }
 }
 
 /// Judges and writes one group.
@@ -214,23 +225,59 @@ impl<G: Ground> Committer<G> {
     }
 
     fn settle(&mut self, batches: &[RawBatch]) -> Vec<Result<Outcome, EngineError>> {
-        if let Err(error) = self.ready() {
-            return batches.iter().map(|_| Err(error.again())).collect();
-        }
-        match self.write(batches) {
-            Ok(verdicts) => verdicts.outcomes.into_iter().map(Ok).collect(),
-            Err(error) => batches.iter().map(|_| Err(error.again())).collect(),
+        let refused = |error: EngineError| batches.iter().map(|_| Err(error.again())).collect();
+        let done = self.ready().and_then(|()| self.room(batches)).and_then(|fits| match fits {
+            true => self.write(batches).map(Some),
+            false => Ok(None),
+        });
+        match done {
+            Ok(Some(verdicts)) => verdicts.outcomes.into_iter().map(Ok).collect(),
+            // There may be room for some of them.
+            Ok(None) => batches.iter().flat_map(|batch| self.settle(slice::from_ref(batch))).collect(),
+            Err(error) => {
+                self.show_remains();
+                refused(error)
+            }
         }
     }
 
-    /// Recovers what failed before. When the medium failed twice, in a group and in recovering
+    /// Whether there is room for all of them. An error: there is none for the only one.
+    fn room(&self, batches: &[RawBatch]) -> Result<bool, EngineError> {
+        let writes = batches.iter().map(|batch| batch.writes.len()).sum();
+        let room = match writes {
+            0 => Ok(()),
+            writes => self.ground.room(writes, batches.iter().map(size).sum()),
+        };
+        match (room, batches) {
+            (Ok(()), _) => Ok(true),
+            (Err(error), [_]) => Err(error),
+            (Err(_), _) => Ok(false),
+        }
+    }
+
+    /// Recovers what failed before.
+    fn ready(&mut self) -> Result<(), EngineError> {
+        if self.failed {
+            let view = self.ground.recover()?;
+            self.turn(view);
+            self.failed = false;
+        }
+        Ok(())
+    }
+
+    /// While the medium cannot be written, readers get what can be read of it.
+    fn show_remains(&mut self) {
+        if self.failed
+            && let Some(view) = self.ground.remains()
+        {
+            self.turn(view);
+        }
+    }
+
+    /// Reveals how a medium stands that failed. When it failed twice, in a group and in recovering
     /// from it, the group was refused and may be there all the same: whoever remembers anything
     /// is told to forget it.
-    fn ready(&mut self) -> Result<(), EngineError> {
-        if !self.failed {
-            return Ok(());
-        }
-        let view = self.ground.recover()?;
+    fn turn(&self, view: Arc<dyn View>) {
         let observers = self.shared.observers();
         let found = view.revision();
         if found != self.shared.newest().revision() {
@@ -240,8 +287,6 @@ impl<G: Ground> Committer<G> {
         } else {
             self.shared.reveal(view);
         }
-        self.failed = false;
-        Ok(())
     }
 
     fn write(&mut self, batches: &[RawBatch]) -> Result<Verdicts, EngineError> {

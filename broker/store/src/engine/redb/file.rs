@@ -13,11 +13,12 @@ use std::{
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableError, backends::FileBackend,
 };
+use rustix::fs::StatVfsMountFlags;
 
 use super::{
     CACHE_BYTES, FORMAT, MAGIC, META, RECORDS, folder,
     synced::{Synced, Syncs},
-    trial::Trial,
+    trial::{Still, Trial},
 };
 
 /// The first bytes of every redb file.
@@ -93,18 +94,40 @@ pub(super) fn prepare(path: &Path) -> Result<(), RedbOpenError> {
     }
 }
 
-/// Opens a file that [`prepare`] accepted.
-pub(super) fn open(path: &Path, syncs: &Syncs) -> Result<Database, RedbOpenError> {
-    let io = |source| RedbOpenError::Io { path: path.to_owned(), doing: "opened for reading and writing", source };
-    let refused = |error| refusal(path, error);
-    let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
-    let backend = FileBackend::new(file).map_err(refused)?;
-    // redb would make a new database of an empty file.
-    if backend.len().map_err(io)? == 0 {
-        return Err(RedbOpenError::Empty { path: path.to_owned() });
+/// A file that [`prepare`] accepted.
+pub(super) struct Place(pub(super) PathBuf);
+
+impl super::Place for Place {
+    fn open(&self, syncs: &Syncs) -> Result<Database, RedbOpenError> {
+        let Self(path) = self;
+        let io = |source| RedbOpenError::Io { path: path.clone(), doing: "opened for reading and writing", source };
+        let refused = |error| refusal(path, error);
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
+        let backend = FileBackend::new(file).map_err(refused)?;
+        // redb would make a new database of an empty file.
+        if backend.len().map_err(io)? == 0 {
+            return Err(RedbOpenError::Empty { path: path.clone() });
+        }
+        let synced = Synced::new(backend, syncs);
+        Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(synced).map_err(refused)
     }
-    let synced = Synced::new(backend, syncs);
-    Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(synced).map_err(refused)
+
+    fn look(&self) -> Result<Database, RedbOpenError> {
+        let Self(path) = self;
+        let io = |source| RedbOpenError::Io { path: path.clone(), doing: "opened for reading", source };
+        let refused = |error| refusal(path, error);
+        let trial = File::open(path).and_then(|file| Trial::new(Still(file))).map_err(io)?;
+        Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(trial).map_err(refused)
+    }
+
+    fn room(&self) -> io::Result<u64> {
+        // Where nobody can tell, writing tells.
+        let Ok(disk) = rustix::fs::statvfs(&self.0) else { return Ok(u64::MAX) };
+        if disk.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
 }
 
 /// Writes the tables of an empty store.
@@ -144,8 +167,7 @@ fn make(path: &Path) -> Result<(), RedbOpenError> {
     File::open(folder(path)).and_then(|folder| folder.sync_all()).map_err(io("created"))
 }
 
-/// Opens it on trial: with every checksum verified, and whatever redb writes while it recovers
-/// from a crash kept away from the file.
+/// Whether it is a store.
 fn inspect(path: &Path) -> Result<(), RedbOpenError> {
     let io = |source| RedbOpenError::Io { path: path.to_owned(), doing: "opened for reading and writing", source };
     let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
@@ -157,7 +179,14 @@ fn inspect(path: &Path) -> Result<(), RedbOpenError> {
         }
         _ => {}
     }
-    let trial = Trial::new(file).map_err(|error| refusal(path, error))?;
+    examine(path, FileBackend::new(file).map_err(|error| refusal(path, error))?)
+}
+
+/// Opens it on trial: with every checksum verified, and whatever redb writes while it recovers
+/// from a crash kept away from it.
+pub(super) fn examine(path: &Path, backend: impl StorageBackend) -> Result<(), RedbOpenError> {
+    let io = |source| RedbOpenError::Io { path: path.to_owned(), doing: "read", source };
+    let trial = Trial::new(backend).map_err(io)?;
     let opened =
         Builder::new().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create_with_backend(trial);
     let database = opened.map_err(|error| refusal(path, error))?;

@@ -5,6 +5,7 @@
 //! the greatest in the records, written in the same transaction.
 
 use std::{
+    io,
     ops::{Bound, ControlFlow},
     path::Path,
     sync::Arc,
@@ -40,24 +41,38 @@ const FORMAT: u64 = 1;
 /// Memory for pages, bytes; the operating system caches the file besides.
 const CACHE_BYTES: usize = 64 << 20;
 
+/// Bytes of the disk that are left alone: a disk that is filled to the last byte fails in the
+/// middle of a group, and then readers wait until the file was recovered.
+const MARGIN: u64 = 1 << 20;
+/// Bytes that a write may take beside twice its own: pages of the tree on the way to it.
+const PER_WRITE: u64 = 16 << 10;
+
 pub(super) fn open(config: &EngineConfig) -> Result<Arc<dyn Engine>, EngineError> {
     let EngineConfig::Redb { path } = config else {
         return Err(EngineError::UnknownKind { kind: config.kind() });
     };
     file::prepare(path)?;
-    let path = path.clone();
-    Ok(Arc::new(start(move |syncs| file::open(&path, syncs))?))
+    Ok(Arc::new(start(file::Place(path.clone()))?))
 }
 
-/// Opens the database, telling the syncs what became of them.
-type OpenDatabase = dyn Fn(&Syncs) -> Result<Database, RedbOpenError> + Send;
+/// Where a database lies; opened now and after each failure of the medium.
+trait Place: Send + 'static {
+    /// Opens it, telling the syncs what became of them.
+    fn open(&self, syncs: &Syncs) -> Result<Database, RedbOpenError>;
 
-/// The engine over whatever `open` opens, now and after a failure of the medium.
-fn start(open: impl Fn(&Syncs) -> Result<Database, RedbOpenError> + Send + 'static) -> Result<Grouped, EngineError> {
+    /// Opens what is there for reading: what recovery would write stays in memory.
+    fn look(&self) -> Result<Database, RedbOpenError>;
+
+    /// Bytes that can be written still.
+    fn room(&self) -> io::Result<u64>;
+}
+
+/// The engine over a database.
+fn start(place: impl Place) -> Result<Grouped, EngineError> {
     let syncs = Syncs::default();
-    let database = open(&syncs)?;
+    let database = place.open(&syncs)?;
     let view = newest(&database)?;
-    let ground = Redb { database: Some(database), open: Box::new(open), syncs };
+    let ground = Redb { database: Some(database), looking: None, place, syncs };
     Grouped::start(ground, view).map_err(|source| EngineError::Medium { doing: "started", source: Arc::new(source) })
 }
 
@@ -66,14 +81,16 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
-struct Redb {
+struct Redb<P> {
     /// None only when reopening failed.
     database: Option<Database>,
-    open: Box<OpenDatabase>,
+    /// For readers, when reopening failed.
+    looking: Option<Database>,
+    place: P,
     syncs: Syncs,
 }
 
-impl Ground for Redb {
+impl<P: Place> Ground for Redb<P> {
     fn kind(&self) -> &'static str {
         "redb"
     }
@@ -100,9 +117,32 @@ impl Ground for Redb {
         if self.syncs.failed() {
             return Err(EngineError::Damaged { what: "a sync failed: restart to recover".to_owned() });
         }
-        let reopened = (self.open)(&self.syncs);
+        let reopened = self.place.open(&self.syncs);
         let database = reopened.map_err(|error| EngineError::Medium { doing: "reopened", source: Arc::new(error) })?;
+        self.looking = None;
         newest(self.database.insert(database))
+    }
+
+    fn room(&self, writes: usize, bytes: usize) -> Result<(), EngineError> {
+        let need = [writes as u64 * PER_WRITE, 2 * bytes as u64].into_iter().fold(MARGIN, u64::saturating_add);
+        match self.place.room() {
+            Ok(room) if room < need => Err(io::Error::from(io::ErrorKind::StorageFull)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+        .map_err(|error| failed("written", redb::Error::Io(error)))
+    }
+
+    fn remains(&mut self) -> Option<Arc<dyn View>> {
+        // After a failed sync the file may show what is not on the disk.
+        if self.syncs.failed() {
+            return None;
+        }
+        if self.looking.is_none() {
+            let looked = self.place.look().map_err(|error| tracing::error!(%error, "storage cannot be read either"));
+            self.looking = looked.ok();
+        }
+        newest(self.looking.as_ref()?).ok()
     }
 }
 

@@ -1,24 +1,25 @@
 //! A storage backend that reads a file and keeps what is written to itself: redb can recover and
 //! verify a file without changing it. Only `file` calls it.
 //!
-//! Invariant: the file is never written; its lock is held while the trial lasts.
+//! Invariant: the file is never written; its lock is held while the trial lasts, if it has one.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fs::File,
     io,
     ops::Bound,
+    os::unix::fs::FileExt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use redb::{BackendError, DatabaseError, StorageBackend, backends::FileBackend};
+use redb::{BackendError, StorageBackend};
 
 const PAGE: u64 = 4096;
 
 /// The file below, pages written on top.
 #[derive(Debug)]
-pub(super) struct Trial {
-    file: FileBackend,
+pub(super) struct Trial<B> {
+    file: B,
     written: Mutex<Written>,
 }
 
@@ -29,9 +30,8 @@ struct Written {
     pages: BTreeMap<u64, Vec<u8>>,
 }
 
-impl Trial {
-    pub(super) fn new(file: File) -> Result<Self, DatabaseError> {
-        let file = FileBackend::new(file)?;
+impl<B: StorageBackend> Trial<B> {
+    pub(super) fn new(file: B) -> io::Result<Self> {
         let written = Mutex::new(Written { len: file.len()?, pages: BTreeMap::new() });
         Ok(Self { file, written })
     }
@@ -50,6 +50,32 @@ impl Trial {
     }
 }
 
+/// A file that nobody can write, and so nobody can lock.
+#[derive(Debug)]
+pub(super) struct Still(pub(super) File);
+
+impl StorageBackend for Still {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+
+    fn set_len(&self, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn write(&self, _offset: u64, _data: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}
+
 /// Cuts `len` bytes at `offset` into (page, offset in page, offset in the buffer, length).
 fn cuts(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, usize, usize)> {
     let mut done = 0;
@@ -63,7 +89,7 @@ fn cuts(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, usize, usi
     })
 }
 
-impl StorageBackend for Trial {
+impl<B: StorageBackend> StorageBackend for Trial<B> {
     fn len(&self) -> io::Result<u64> {
         Ok(self.written().len)
     }

@@ -1,0 +1,5 @@
+//! Disks that crash, fill up and fail.
+
+mod crash;
+mod disk;
+mod failing;
