@@ -13,6 +13,7 @@ mod openbao;
 mod parts;
 mod process;
 mod suite;
+mod volume;
 mod warder;
 
 pub use disk::SmallDisk;
@@ -24,6 +25,7 @@ pub use parts::Parts;
 pub use process::Process;
 pub use suite::{Random, Suite};
 pub use tempfile::TempDir;
+pub use volume::Volume;
 pub use warder::{Dev, Serve, Warder};
 
 /// A directory of this test's own, removed when it drops.

@@ -12,6 +12,7 @@ use crate::{
     failure::{Failure, Result},
     http::Http,
     process::Process,
+    volume::Volume,
 };
 
 /// Root token of every `warder dev` started here.
@@ -28,7 +29,7 @@ impl Warder {
     /// `warder dev` on a free port, root token `root`, in memory unless told otherwise.
     #[must_use]
     pub fn dev() -> Dev {
-        Dev { arguments: Vec::new(), environment: Vec::new() }
+        Dev { arguments: Vec::new(), environment: Vec::new(), within: Vec::new() }
     }
 
     /// `warder serve --config FILE`.
@@ -103,6 +104,7 @@ impl Warder {
 pub struct Dev {
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
+    within: Vec<OsString>,
 }
 
 impl Dev {
@@ -126,12 +128,21 @@ impl Dev {
         self
     }
 
+    /// Lets it see this disk.
+    #[must_use]
+    pub fn on(mut self, disk: &Volume) -> Self {
+        self.within = disk.entering().to_vec();
+        self
+    }
+
     /// Starts it and waits for its banner.
     ///
     /// # Errors
     /// When the binary is missing or does not come up.
     pub fn start(&self) -> Result<Warder> {
-        let mut command = Command::new(Warder::program()?);
+        let mut line = self.within.iter().cloned().chain([Warder::program()?.into_os_string()]);
+        let mut command = Command::new(line.next().unwrap_or_default());
+        command.args(line);
         command.args(["dev", "--listen", "127.0.0.1:0", "--root-token", ROOT_TOKEN]);
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         Warder::start(&mut command)

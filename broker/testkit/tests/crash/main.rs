@@ -8,10 +8,13 @@
 mod attempt;
 mod client;
 mod directory;
+mod full;
 mod hot;
 mod policy;
 mod raw;
+mod read_only;
 mod records;
 mod rounds;
 mod secret;
 mod token;
+mod written;
