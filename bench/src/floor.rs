@@ -53,7 +53,7 @@ impl Shape {
         };
         let (metas, versions) = (sizes("/s/meta/"), sizes("/s/ver/"));
         let log = std::fs::read_to_string(directory.join("audit.log"))?;
-        let line = |kind: &str| log.lines().filter(|line| line.contains(kind)).map(|line| line.len() + 1).last();
+        let line = |kind: &str| log.lines().rfind(|line| line.contains(kind)).map(|line| line.len() + 1);
         match (&metas[..], &versions[..], line("\"type\":\"open\""), line("\"type\":\"close\"")) {
             (&[meta], &[version, ..], Some(open), Some(close)) => {
                 Ok(Self { meta, version, kept: versions.len() as u64, open, close })
