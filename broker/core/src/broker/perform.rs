@@ -128,10 +128,12 @@ impl Broker {
             let reply = ran.result.map_err(name)?;
             let txn = ran.txn.ok_or_else(|| Error::internal("the sandbox lost its transaction"))?;
             let (reads, wrote) = (txn.read_set().clone(), txn.wrote());
+            // Before the commit: an answer that cannot be given must leave nothing behind.
+            let made = made(reply, ran.observed, reads, wrote, &lifted.unknown).map_err(name)?;
             if wrote && self.storage.commit(txn.finish()).await? == storage::Outcome::Conflict {
                 continue;
             }
-            return made(reply, ran.observed, reads, wrote, &lifted.unknown).map_err(name);
+            return Ok(made);
         }
         Err(Error::new(ErrorKind::Conflict, format!("lost against other writers {ATTEMPTS} times: try again")))
     }
