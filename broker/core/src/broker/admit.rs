@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 use super::{Broker, plugin::Plugin};
 use crate::{
@@ -190,7 +190,8 @@ impl Broker {
     ) -> Result<Permit> {
         if let Ok(Place::Plugin(spot)) = &mut found.place {
             if writes(*operation) {
-                spot.turn = Some(self.stripe(&spot.mount, &spot.target).lock_owned().await);
+                let turn = self.turns.of(&spot.mount.uuid, &spot.target.captures).lock_owned();
+                spot.turn = Some(timeout(request.deadline, turn).await.map_err(|_| crowded(spot))?);
             }
             if *operation == Operation::Update && spot.route.verbs.contains(&Operation::Create) {
                 *operation = self.create_or_update(request, spot, identity).await?;
@@ -251,14 +252,6 @@ impl Broker {
         let place = found.place?;
         takes(&place, operation)?;
         Ok(admission(request, found.path, found.secret_route, place, fields, operation, permit, None, entry))
-    }
-
-    fn stripe(&self, mount: &Mount, target: &Target) -> Arc<tokio::sync::Mutex<()>> {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-        let mut hasher = DefaultHasher::new();
-        (&mount.uuid, &target.captures).hash(&mut hasher);
-        let at = usize::try_from(hasher.finish() % self.stripes.len() as u64).unwrap_or_default();
-        self.stripes[at].clone()
     }
 
     fn entry(&self, request: &Request) -> audit::Entry {
@@ -398,6 +391,11 @@ fn takes(place: &Place, operation: Operation) -> Result<()> {
         Some(spot) => error.in_plugin(spot.mount.scope.plugin.as_str(), spot.mount.path.as_str()),
         None => error,
     })
+}
+
+fn crowded(spot: &Spot) -> Error {
+    let words = "other writers of this path took the whole time of this one: try again";
+    Error::new(ErrorKind::Unavailable, words).in_plugin(spot.mount.scope.plugin.as_str(), spot.mount.path.as_str())
 }
 
 fn unknown() -> Error {

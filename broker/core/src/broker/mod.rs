@@ -10,6 +10,7 @@ mod perform;
 mod plugin;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::{
     fmt,
@@ -44,9 +45,7 @@ use crate::{
     txn::TxnLimits,
 };
 use plugin::Loaded;
-
-/// Writers of one path wait in one of so many queues.
-const STRIPES: usize = 1024;
+use turns::Turns;
 
 /// What the broker is told by configuration.
 #[derive(Clone, Debug)]
@@ -97,7 +96,7 @@ pub struct Broker {
     cache: Arc<Cache>,
     sys: Sys,
     loaded: Loaded,
-    stripes: Vec<Arc<Mutex<()>>>,
+    turns: Turns,
     open: AtomicBool,
     /// Held while the store is initialized, opened or closed.
     turning: Mutex<()>,
@@ -126,7 +125,7 @@ impl Broker {
             cache,
             sys,
             loaded: Loaded::new(plugins),
-            stripes: (0..STRIPES).map(|_| Arc::default()).collect(),
+            turns: Turns::default(),
             open: AtomicBool::new(false),
             turning: Mutex::default(),
         })
