@@ -4,6 +4,7 @@
 //! It uses the generated bindings directly: a hostile author does not use the SDK.
 
 mod bind;
+mod forge;
 mod keys;
 mod launder;
 mod limits;
@@ -11,7 +12,8 @@ mod observe;
 mod scan;
 
 use bind::exports::warder::plugin::backend::{
-    Answer, Description, Field, FieldKind, Guest, Lease, MountKind, Request, Response, Route, Target, Verbs,
+    Answer, Description, Field, FieldKind, Guest, Lease, MountKind, Request, Response, Route, SecretRoute, SecretView,
+    Target, Verbs,
 };
 use bind::warder::plugin::{
     sealed::Value,
@@ -66,12 +68,20 @@ impl Guest for Misbehave {
             kind: MountKind::Secrets,
             doc: "Misbehaves".into(),
             routes: vec![route("do/{what}"), route("do/{what}/{arg}")],
-            secret_routes: Vec::new(),
+            secret_routes: vec![secret_route("do/{what}"), secret_route("do/{what}/{arg}")],
             tasks: Vec::new(),
         }
     }
 
     fn exists(target: Target) -> Result<bool, Error> {
+        match target.path.strip_prefix("do/exists-").unwrap_or_default() {
+            "loop" => loop {
+                std::hint::black_box(());
+            },
+            "panic" => panic!("it does not exist"),
+            "write" => store::put("existed", b"x")?,
+            _ => {}
+        }
         Ok(store::get(&target.path)?.is_some())
     }
 
@@ -86,6 +96,7 @@ impl Guest for Misbehave {
             .or_else(|| launder::act(&deed))
             .or_else(|| keys::act(&deed))
             .or_else(|| scan::act(&deed))
+            .or_else(|| forge::act(&deed))
             .unwrap_or_else(|| Err(error(ErrorKind::NotFound, "no such deed")))
     }
 
@@ -99,6 +110,17 @@ impl Guest for Misbehave {
 
     fn run_task(_: String, _: u64) -> Result<(), Error> {
         Err(error(ErrorKind::Unsupported, "no tasks"))
+    }
+}
+
+fn secret_route(pattern: &str) -> SecretRoute {
+    SecretRoute {
+        view: SecretView::Value,
+        pattern: pattern.into(),
+        route: pattern.into(),
+        value_at: "/doc".into(),
+        about_at: None,
+        check_at: None,
     }
 }
 

@@ -8,9 +8,9 @@ use std::{
 
 use crate::{
     Deed, Reply, answer,
-    bind::exports::warder::plugin::backend::{Answer, Document, RawBody},
+    bind::exports::warder::plugin::backend::{Answer, Document, RawBody, Response},
     bind::warder::plugin::{
-        clock, http,
+        clock, crypto, http,
         sealed::{self, Form, Part},
         store, telemetry,
         types::ErrorKind,
@@ -21,6 +21,7 @@ use crate::{
 pub(crate) fn act(deed: &Deed) -> Option<Reply> {
     Some(match deed.what.as_str() {
         "behave" => behave(),
+        "list" => store::children("", None, 1000).and_then(told),
         "loop" => spin(),
         "memory" => memory(),
         "recurse" => told([deep(1).to_string()]),
@@ -36,7 +37,45 @@ pub(crate) fn act(deed: &Deed) -> Option<Reply> {
         "call-flood" => loop {
             black_box(clock::reached(0));
         },
+        "store-flood" => loop {
+            _ = black_box(store::get("nothing"));
+        },
+        "list-flood" => loop {
+            _ = black_box(store::children("", None, u32::MAX));
+        },
+        "log-loop" => loop {
+            telemetry::log(telemetry::Level::Error, &"x".repeat(4000), &[]);
+        },
+        "stderr-loop" => loop {
+            eprintln!("{}", "x".repeat(4000));
+        },
+        "loop-midway" => put_two().unwrap_or_else(spin),
+        "memory-midway" => put_two().unwrap_or_else(memory),
+        "memory-at-once" => told([vec![1u8; 1 << 30].len().to_string()]),
         "write-flood" => write_flood(),
+        "big-write" => word_or_fail(store::put("big", &vec![b'x'; 4 << 20])),
+        "big-writes" => big_writes(),
+        "big-secrets" => big_secrets(deed),
+        "big-names" => answer(Answer::Names(vec![String::new(); 4_000_000])),
+        "big-error" => Err(error(ErrorKind::Denied, &"x".repeat(7 << 20))),
+        "deep-answer" => answer(Answer::Document(Document { data: nested(100_000), secrets: Vec::new() })),
+        "deep-pointer" => word_of(deed.secret("/doc").project(&"/a".repeat(500_000)).map(drop)),
+        "deep-splice" => answer(Answer::Document(Document {
+            data: "{}".into(),
+            secrets: vec![("/a".repeat(500_000), deed.secret("/doc"))],
+        })),
+        "deep-seal" => word_or_fail(sealed::seal(nested(100_000).as_bytes(), Form::Document).map(drop)),
+        "deep-compose" => deep_compose(deed),
+        "deep-plain" => word_or_fail(crate::compose(&[("a", &nested(100_000))], &[]).map(drop)),
+        "slow" => slow(deed),
+        "warnings" => {
+            told(["warned".to_owned()]).map(|answer| Response { warnings: vec!["x".repeat(100); 50_000], ..answer })
+        }
+        "status" => odd(deed.arg.parse().unwrap_or_default(), "text/plain"),
+        "header" => odd(200, "text/plain\r\nX-Evil: 1"),
+        "write-then-lie" => put_two()
+            .unwrap_or_else(|| answer(Answer::Document(Document { data: "{\"no".into(), secrets: Vec::new() }))),
+        "write-then-odd" => put_two().unwrap_or_else(|| odd(42, "text/plain")),
         "log-flood" => log_flood(),
         "stderr-flood" => stderr_flood(),
         "handles" => handles(),
@@ -57,6 +96,11 @@ pub(crate) fn act(deed: &Deed) -> Option<Reply> {
         "absent" => told([word(http::send(http::Request::new("GET", "https://example.com")))]),
         _ => return None,
     })
+}
+
+/// The refusal as the answer's own.
+fn word_or_fail(result: Result<(), crate::Error>) -> Reply {
+    result.and_then(|()| told(["ok".to_owned()]))
 }
 
 fn word_of(result: Result<(), crate::Error>) -> Reply {
@@ -113,6 +157,51 @@ fn write_flood() -> Reply {
         store::put(&format!("flood/{i}"), b"x")?;
     }
     told([])
+}
+
+fn big_writes() -> Reply {
+    let value = vec![b'x'; 1 << 20];
+    for i in 0.. {
+        store::put(&format!("big/{i}"), &value)?;
+    }
+    told([])
+}
+
+fn big_secrets(deed: &Deed) -> Reply {
+    let mut value = deed.secret("/doc");
+    while value.len() < 1 << 20 {
+        value = sealed::concat(&[Part::Secret(&value), Part::Secret(&value)])?;
+    }
+    for i in 0.. {
+        store::put_secret(&format!("big/{i}"), &value)?;
+    }
+    told([])
+}
+
+/// `[[...]]`
+fn nested(depth: usize) -> String {
+    "[".repeat(depth) + &"]".repeat(depth)
+}
+
+/// A document in a document in a document.
+fn deep_compose(deed: &Deed) -> Reply {
+    let mut value = deed.secret("/doc");
+    loop {
+        value = crate::compose(&[], &[("a", &value)])?;
+        value.shape(0)?;
+    }
+}
+
+/// Host calls that take long by nature, until the host refuses them.
+fn slow(deed: &Deed) -> Reply {
+    let password = deed.secret("/doc").project("/password")?;
+    loop {
+        crypto::hash_password(&password)?;
+    }
+}
+
+fn odd(status: u16, content_type: &str) -> Reply {
+    answer(Answer::Raw(RawBody { status, content_type: content_type.into(), body: b"odd".to_vec() }))
 }
 
 fn log_flood() -> Reply {

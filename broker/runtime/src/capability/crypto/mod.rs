@@ -13,7 +13,7 @@ use wasmtime::component::Resource;
 use crate::{
     bind::warder::plugin::crypto,
     capability::{
-        keys::{Scheme, sign, spki},
+        keys::{Scheme, put_together, sign, spki},
         sealed::{Origin, Value},
     },
     fault::{Fault, invalid},
@@ -49,6 +49,9 @@ impl crypto::Host for Host {
         let call = self.call()?;
         let scheme = Scheme::parse(&scheme)?;
         let material = call.value(&material)?;
+        if material.origin == Origin::Mixed {
+            return Err(put_together());
+        }
         call.observed.unrepeatable |= !matches!(scheme, Scheme::EdDsa | Scheme::Rs256);
         sign(&call.random, scheme, material.bytes.expose(), &message)
     }

@@ -1,8 +1,9 @@
 //! `keys`: versioned keys that stay in the host; a plugin holds names and handles.
 //!
 //! One record per key below `k/` of the mount's transaction (see [`record`]); each operation
-//! reads it, so that two handles of one key agree. Invariant: a key whose material a plugin may
-//! know, or had a hand in, encrypts known values only, and what it decrypts is known.
+//! reads it, so that two handles of one key agree. Invariants: a key whose material a plugin may
+//! know encrypts known values only, and nothing that it decrypts passes for foreign; material that
+//! a plugin put together of secrets is no key: what such a key makes can be compared with guesses.
 
 mod aead;
 mod asymmetric;
@@ -56,7 +57,10 @@ impl keys::HostKey for Host {
         let call = self.call()?;
         absent(call, &name).await?;
         let value = call.value(&material)?;
-        let known = value.origin != Origin::Foreign;
+        if value.origin == Origin::Mixed {
+            return Err(put_together());
+        }
+        let known = value.origin == Origin::Known;
         let material = record::imported(algorithm, &value.bytes)?;
         add(call, name, &KeyRecord { algorithm, exportable, known, oldest: 1, versions: vec![material] })
     }
@@ -143,8 +147,9 @@ impl keys::HostKey for Host {
         let call = self.call()?;
         let record = load(call, &key).await?;
         let mut value = aead::open(record.algorithm, record.version(version)?, &ciphertext, &aad)?;
-        if record.known {
-            value.origin = Origin::Known;
+        // Whoever knows the key writes any label, and a foreign key may have the same material.
+        if record.known && value.origin != Origin::Known {
+            value.origin = Origin::Mixed;
         }
         call.keep(value)
     }
@@ -190,6 +195,11 @@ impl keys::HostKey for Host {
         self.call()?.table.delete(key)?;
         Ok(())
     }
+}
+
+/// The refusal of key material of mixed origin.
+pub(crate) fn put_together() -> Fault {
+    answer(WitKind::Denied, "a value that the plugin put together of secrets is no key material")
 }
 
 fn storage_key(name: &str) -> Result<String, Fault> {

@@ -39,7 +39,7 @@ const STORED: [Algorithm; 7] = [
 pub(super) struct KeyRecord {
     pub(super) algorithm: Algorithm,
     pub(super) exportable: bool,
-    /// The plugin may know the material, or had a hand in it.
+    /// The plugin may know the material.
     pub(super) known: bool,
     /// Number of the first version kept.
     pub(super) oldest: u32,

@@ -1,5 +1,6 @@
 //! Encodings of sealed bytes: base64 (standard, padded), base64url (unpadded), hex (lower case),
-//! percent (RFC 3986, all but unreserved characters).
+//! percent (RFC 3986, all but unreserved characters; of a secret every byte, because the length
+//! of the result is visible and would count them).
 
 use base64::{
     Engine as _,
@@ -17,8 +18,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT.with_encode_padding(false));
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The bytes as text.
-pub(super) fn encode(encoding: Encoding, bytes: &[u8]) -> Secret {
+/// Bytes of text for a byte, at most.
+pub(super) const STRETCH: usize = 3;
+
+/// The bytes as text; `known` to the plugin, or a secret.
+pub(super) fn encode(encoding: Encoding, bytes: &[u8], known: bool) -> Secret {
     match encoding {
         Encoding::Base64 => Secret::from(BASE64.encode(bytes)),
         Encoding::Base64Url => Secret::from(BASE64_URL.encode(bytes)),
@@ -27,7 +31,7 @@ pub(super) fn encode(encoding: Encoding, bytes: &[u8]) -> Secret {
             bytes.iter().for_each(|byte| out.extend(digits(*byte, HEX)));
             Secret::new(out)
         }
-        Encoding::Percent => percent(bytes),
+        Encoding::Percent => percent(bytes, known),
     }
 }
 
@@ -54,10 +58,10 @@ fn base64(engine: &GeneralPurpose, text: &[u8]) -> Option<Secret> {
     Some(Secret::from(out.as_slice()))
 }
 
-fn percent(bytes: &[u8]) -> Secret {
-    let mut out = Vec::with_capacity(bytes.len() * 3);
+fn percent(bytes: &[u8], known: bool) -> Secret {
+    let mut out = Vec::with_capacity(bytes.len() * STRETCH);
     for byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+        if known && (byte.is_ascii_alphanumeric() || b"-._~".contains(byte)) {
             out.push(*byte);
         } else {
             out.push(b'%');
@@ -101,12 +105,22 @@ mod tests {
         let all: Vec<u8> = (0..=255).collect();
         for encoding in [Encoding::Base64, Encoding::Base64Url, Encoding::Hex, Encoding::Percent] {
             for bytes in [&b""[..], b"a", b"ab", b"abc", &all] {
-                let text = encode(encoding, bytes);
-                assert!(text.expose().is_ascii());
-                assert!(decode(encoding, text.expose()).unwrap().ct_eq(bytes));
+                for known in [true, false] {
+                    let text = encode(encoding, bytes, known);
+                    assert!(text.expose().is_ascii() && text.len() <= bytes.len().max(2) * STRETCH);
+                    assert!(decode(encoding, text.expose()).unwrap().ct_eq(bytes));
+                }
             }
         }
-        assert!(encode(Encoding::Percent, b"p@ss w/%").ct_eq(b"p%40ss%20w%2F%25"));
+        assert!(encode(Encoding::Percent, b"p@ss w/%", true).ct_eq(b"p%40ss%20w%2F%25"));
+    }
+
+    #[test]
+    fn the_length_of_an_encoded_secret_depends_on_its_length_alone() {
+        for encoding in [Encoding::Base64, Encoding::Base64Url, Encoding::Hex, Encoding::Percent] {
+            let lengths = [&b"aaaaaaaa"[..], b"p@ss w/%", b"\0\xff\"\\'~+="].map(|b| encode(encoding, b, false).len());
+            assert!(lengths.iter().all(|length| *length == lengths[0]), "{encoding:?}: {lengths:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `sealed`: operations on values whose bytes stay in the host.
 //!
-//! Invariant: no operation turns text or bytes into a document, and no chain of operations turns
-//! a value that a plugin may know, or had a hand in, into one that it had none in.
+//! Invariants: no operation turns text or bytes into a document, and no chain of operations turns
+//! a value that a plugin may know, or had a hand in, into one that it had none in; the length of
+//! an encoding depends on the length of the value alone.
 
 mod encode;
 mod generate;
@@ -43,15 +44,21 @@ impl sealed::HostValue for Host {
     fn encode(&mut self, value: Resource<Value>, encoding: Encoding) -> Result<Resource<Value>, Fault> {
         let call = self.call()?;
         let value = call.value(&value)?;
-        let bytes = encode::encode(encoding, value.bytes.expose());
+        call.charge(value.bytes.len().saturating_mul(encode::STRETCH))?;
+        let bytes = encode::encode(encoding, value.bytes.expose(), value.origin == Origin::Known);
         // Encodings stretch: five times hex makes a key-sized value of one guessable byte.
         let origin = Origin::of_composite(value.origin == Origin::Known);
-        call.keep(Value { bytes, form: Form::Text, origin })
+        Ok(call.table.push(Value { bytes, form: Form::Text, origin })?)
     }
 
     fn decode(&mut self, value: Resource<Value>, encoding: Encoding) -> Result<Resource<Value>, Fault> {
         let call = self.call()?;
         let value = call.value(&value)?;
+        // Whether it decodes says something of its last characters, and a plugin that puts its own
+        // in front chooses of which.
+        if value.origin == Origin::Mixed {
+            return Err(answer(WitKind::Denied, "a value that the plugin put together of secrets is not decoded"));
+        }
         let bytes =
             encode::decode(encoding, value.bytes.expose()).ok_or_else(|| invalid("the value is not so encoded"))?;
         call.keep(value.with(bytes, Form::Bytes))

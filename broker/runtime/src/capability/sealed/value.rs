@@ -20,8 +20,9 @@ use crate::{
 /// plugin's own key bytes would be "not known", and a key imported from it would encrypt secrets
 /// that the plugin then decrypts by itself. So there is a third origin that is trusted for
 /// nothing: it is neither known (it may hold secrets) nor foreign (the plugin may have chosen it).
-/// What stays open: a foreign value of exactly key size that is guessable as a whole, because a
-/// caller chose it so, is taken for a good key.
+/// Trusted for nothing means: no key, no key material for a signature, no fingerprint, not decoded.
+/// What stays open: a foreign value of key size that is guessable as a whole, because a caller
+/// chose it so, is taken for a good key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// The plugin had no hand in it: it came with the request, from upstream, or from our CSPRNG.
@@ -71,7 +72,7 @@ impl Value {
         let text = match (self.form, self.bytes.expose_str()) {
             (Form::Document, Some(text)) => return Ok(Zeroizing::new(text.to_owned())),
             (Form::Text, Some(_)) => self.bytes.clone(),
-            (Form::Bytes, _) => encode::encode(Encoding::Base64, self.bytes.expose()),
+            (Form::Bytes, _) => encode::encode(Encoding::Base64, self.bytes.expose(), false),
             (_, None) => return Err(invalid("a sealed text is not UTF-8")),
         };
         // Sized once, so that growing leaves no copy: controls become \u00xx at most.
