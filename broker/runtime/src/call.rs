@@ -16,7 +16,8 @@ use crate::{
     RuntimeConfig,
     capability::sealed::Value,
     fault::{Fault, limit},
-    limits::Size,
+    limits::{Exceeded, Size},
+    share::{Full, Share, Used},
 };
 
 /// What capabilities act on.
@@ -40,6 +41,7 @@ pub(crate) struct CallState {
     passwords: u8,
     sealed_limit: usize,
     sealed_used: usize,
+    shared: Used,
 }
 
 /// Password hashes that one call may make or verify: each costs a blocking thread a long time.
@@ -48,6 +50,7 @@ const PASSWORDS: u8 = 8;
 impl CallState {
     pub(crate) fn new(
         config: &RuntimeConfig,
+        share: &Arc<Share>,
         now: Timestamp,
         mount: Arc<MountScope>,
         txn: Transaction,
@@ -67,6 +70,7 @@ impl CallState {
             passwords: PASSWORDS,
             sealed_limit: config.sealed_bytes,
             sealed_used: 0,
+            shared: Used::none(share.clone()),
         }
     }
 
@@ -85,7 +89,7 @@ impl CallState {
         if self.sealed_used > self.sealed_limit {
             return Err(limit(format!("one call may make {} of sealed values", Size(self.sealed_limit))));
         }
-        Ok(())
+        Ok(self.shared.grow(bytes).map_err(|Full(bytes)| wasmtime::Error::new(Exceeded::Share(Size(bytes))))?)
     }
 
     /// One more password hash.

@@ -25,6 +25,10 @@ pub struct RuntimeConfig {
     pub log_lines: usize,
     /// Calls that run at once; others wait within their deadline. Default 512, 1 to 8,192.
     pub max_concurrent: u32,
+    /// Calls of one plugin that run at once, so that none takes all sandboxes. Default 128.
+    pub plugin_concurrent: u32,
+    /// Linear memory and sealed values of all calls of one plugin together, bytes. Default 1 GiB.
+    pub plugin_memory_bytes: usize,
 }
 
 impl Default for RuntimeConfig {
@@ -40,6 +44,8 @@ impl Default for RuntimeConfig {
             sealed_bytes: 32 << 20,
             log_lines: 64,
             max_concurrent: 512,
+            plugin_concurrent: 128,
+            plugin_memory_bytes: 1 << 30,
         }
     }
 }

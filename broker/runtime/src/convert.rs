@@ -53,6 +53,10 @@ pub(crate) fn reply(state: &mut CallState, response: wit::Response) -> wasmtime:
         }
         wit::Answer::Names(names) => PluginAnswer::Names(names),
         wit::Answer::Raw(raw) => {
+            let printable = raw.content_type.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+            if !(200..=599).contains(&raw.status) || !printable {
+                return Err(Misuse::Raw.into());
+            }
             PluginAnswer::Raw { status: raw.status, content_type: raw.content_type, body: raw.body }
         }
     };

@@ -36,6 +36,9 @@ pub(crate) enum Misuse {
     /// Leases and tokens are not taken yet.
     #[error("granted a lease or a token, which this version does not take")]
     Grant,
+    /// A raw answer that is none of HTTP.
+    #[error("answered with a status or a content type that no answer can have")]
+    Raw,
     /// `wasi:cli/exit`.
     #[error("called exit")]
     Exit,
@@ -163,7 +166,9 @@ pub(crate) fn of_sandbox(error: wasmtime::Error, last_words: Option<&str>, scope
 
 fn reason(error: &wasmtime::Error) -> (ErrorKind, String) {
     if let Some(bound) = error.downcast_ref::<Exceeded>() {
-        return (ErrorKind::Internal, bound.to_string());
+        // Too much at once is over soon; too much in one call will be too much again.
+        let kind = if matches!(bound, Exceeded::Share(_)) { ErrorKind::Unavailable } else { ErrorKind::Internal };
+        return (kind, bound.to_string());
     }
     if let Some(misuse) = error.downcast_ref::<Misuse>() {
         return (ErrorKind::Internal, misuse.to_string());

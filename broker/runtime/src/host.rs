@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::{call::CallState, fault::Misuse, limits::Limits, wasi::Stderr};
+use crate::{call::CallState, fault::Misuse, limits::Limits, share::Share, wasi::Stderr};
 
 /// The data of every store.
 pub(crate) struct Host {
-    /// Name of the plugin, for logs.
-    pub(crate) plugin: Arc<str>,
+    /// What it has in common with other calls of the plugin.
+    pub(crate) share: Arc<Share>,
+    /// Turns of slow work beside the guest.
+    pub(crate) slow: Arc<Semaphore>,
     /// Bounds of memory.
     pub(crate) limits: Limits,
     /// The last words of a guest that panics.

@@ -6,7 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    sync::{AcquireError, SemaphorePermit},
+    time::{Instant, timeout, timeout_at},
+};
 use warder_core::{
     error::{Error, ErrorKind},
     port::backend::{Backend, Call, Description, Invocation, MountScope, Observed, PluginReply, Ran, Target},
@@ -22,12 +25,13 @@ use crate::{
     fault::{self, Scope, WitError},
     host::Host,
     metered::{Metered, OutOfTime},
+    share::Share,
 };
 
 /// A loaded plugin.
 pub(crate) struct Plugin {
     runtime: Arc<Runtime>,
-    name: Arc<str>,
+    share: Arc<Share>,
     pre: BackendPluginPre<Host>,
     description: Description,
 }
@@ -52,44 +56,51 @@ struct Ended {
 }
 
 impl Plugin {
-    pub(crate) const fn new(
-        runtime: Arc<Runtime>,
-        name: Arc<str>,
-        pre: BackendPluginPre<Host>,
-        description: Description,
-    ) -> Self {
-        Self { runtime, name, pre, description }
+    pub(crate) fn new(runtime: Arc<Runtime>, pre: BackendPluginPre<Host>, description: Description) -> Self {
+        let share = Share::new(&description.name, &runtime.config);
+        Self { runtime, share, pre, description }
     }
 
     async fn run(&self, run: Invocation, ask: Ask) -> Ended {
         let mount = run.mount.clone();
-        let scope = Scope { plugin: &self.name, mount: &mount.path };
+        let scope = Scope { plugin: &self.share.plugin, mount: &mount.path };
         let wall = run.deadline.min(self.runtime.config.wall);
         let until = Instant::now() + wall;
-        let Ok(Ok(_slot)) = timeout(wall, self.runtime.slots.acquire()).await else {
-            return torn(
-                scope.error(ErrorKind::Unavailable, &format!("found no free sandbox within its {}", words(wall))),
-            );
+        let Ok(Ok(_slot)) = timeout(wall, self.slot()).await else {
+            let reason = format!("found no free sandbox within its {}", words(wall));
+            return self.torn(scope.error(ErrorKind::Unavailable, &reason));
         };
         let cpu = self.runtime.config.cpu;
-        match timeout_at(until, Metered::new(cpu, self.sandboxed(run, ask))).await {
-            Ok(Ok(ended)) => ended,
-            Ok(Err(OutOfTime)) => {
-                let reason = format!("used more than its {} of processor time", words(cpu));
-                torn(scope.error(ErrorKind::DeadlineExceeded, &reason))
-            }
-            Err(_) => torn(scope.error(ErrorKind::DeadlineExceeded, &format!("ran longer than its {}", words(wall)))),
+        let metered = Metered::new(cpu, self.runtime.long.clone(), self.sandboxed(run, ask));
+        let reason = match timeout_at(until, metered).await {
+            Ok(Ok(ended)) => return ended,
+            Ok(Err(OutOfTime)) => format!("used more than its {} of processor time", words(cpu)),
+            Err(_) => format!("ran longer than its {}", words(wall)),
+        };
+        self.torn(scope.error(ErrorKind::DeadlineExceeded, &reason))
+    }
+
+    /// One of the plugin's own sandboxes, then one of all: who waits for the first holds none.
+    async fn slot(&self) -> Result<(SemaphorePermit<'_>, SemaphorePermit<'_>), AcquireError> {
+        let own = self.share.slots.acquire().await?;
+        Ok((own, self.runtime.slots.acquire().await?))
+    }
+
+    fn torn(&self, error: Error) -> Ended {
+        if self.share.may_log() {
+            tracing::warn!(reason = %error, "plugin call torn down");
         }
+        Ended { result: Err(error), txn: None, observed: UNKNOWN }
     }
 
     async fn sandboxed(&self, run: Invocation, ask: Ask) -> Ended {
         let Invocation { mount, txn, caller, .. } = run;
         let now = self.runtime.clock.now();
-        let call = CallState::new(&self.runtime.config, now, mount.clone(), txn, caller);
-        let mut store = self.runtime.store(&self.name, Some(call));
+        let call = CallState::new(&self.runtime.config, &self.share, now, mount.clone(), txn, caller);
+        let mut store = self.runtime.store(&self.share, Some(call));
         let outcome = self.call(&mut store, ask).await;
         let host = store.into_data();
-        host.stderr.report(&self.name, &mount.path);
+        host.stderr.report(&self.share, &mount.path);
         self.ended(outcome, host, &mount)
     }
 
@@ -115,7 +126,7 @@ impl Plugin {
     }
 
     fn ended(&self, outcome: wasmtime::Result<Result<Told, WitError>>, host: Host, mount: &MountScope) -> Ended {
-        let scope = Scope { plugin: &self.name, mount: &mount.path };
+        let scope = Scope { plugin: &self.share.plugin, mount: &mount.path };
         let (txn, observed) = match host.call {
             Some(call) => (Some(call.txn), call.observed),
             None => (None, UNKNOWN),
@@ -125,7 +136,10 @@ impl Plugin {
             Ok(Err(error)) => Ended { result: Err(scope.named(fault::of_plugin(error))), txn, observed },
             Err(end) => {
                 let error = fault::of_sandbox(end, host.stderr.last_words(), scope);
-                tracing::warn!(plugin.name = %self.name, mount.path = %mount.path, reason = %error.chain(), "plugin call failed");
+                if self.share.may_log() {
+                    let (plugin, mount) = (&*self.share.plugin, &*mount.path);
+                    tracing::warn!(plugin.name = plugin, mount.path = mount, reason = %error.chain(), "plugin call failed");
+                }
                 Ended { result: Err(error), txn: None, observed: UNKNOWN }
             }
         }
@@ -134,11 +148,6 @@ impl Plugin {
 
 /// Nothing may be concluded from a call that was torn down.
 const UNKNOWN: Observed = Observed { caller: true, unrepeatable: true, until: None, outside: true };
-
-fn torn(error: Error) -> Ended {
-    tracing::warn!(reason = %error, "plugin call torn down");
-    Ended { result: Err(error), txn: None, observed: UNKNOWN }
-}
 
 /// `2 s`, `250 ms`.
 fn words(duration: Duration) -> String {

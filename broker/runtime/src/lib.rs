@@ -27,6 +27,7 @@ mod limits;
 mod load;
 mod metered;
 mod runtime;
+mod share;
 mod ticker;
 mod wasi;
 

@@ -1,8 +1,13 @@
 //! Bounds of a sandbox's memory: growing past one is a trap, not an answer that a guest ignores.
 
+use std::sync::Arc;
+
 use wasmtime::ResourceLimiter;
 
-use crate::RuntimeConfig;
+use crate::{
+    RuntimeConfig,
+    share::{Full, Share, Used},
+};
 
 /// Linear memories of one call: the plugin's, and one for an adapter.
 pub(crate) const MEMORIES: u32 = 2;
@@ -13,6 +18,9 @@ pub(crate) enum Exceeded {
     /// All linear memories together.
     #[error("used more than its {0} of memory")]
     Memory(Size),
+    /// All calls of the plugin together.
+    #[error("used more than its {0} of memory in all its calls together")]
+    Share(Size),
     /// All tables together.
     #[error("used more than its {0} table elements")]
     Tables(usize),
@@ -37,16 +45,18 @@ impl std::fmt::Display for Size {
 pub(crate) struct Limits {
     memory: usize,
     memory_used: usize,
+    shared: Used,
     elements: usize,
     elements_used: usize,
     instances: usize,
 }
 
 impl Limits {
-    pub(crate) const fn new(config: &RuntimeConfig) -> Self {
+    pub(crate) const fn new(config: &RuntimeConfig, share: Arc<Share>) -> Self {
         Self {
             memory: config.memory_bytes,
             memory_used: 0,
+            shared: Used::none(share),
             elements: config.table_elements,
             elements_used: 0,
             instances: config.instances,
@@ -56,10 +66,12 @@ impl Limits {
 
 impl ResourceLimiter for Limits {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.memory_used.saturating_add(desired.saturating_sub(current));
+        let more = desired.saturating_sub(current);
+        let used = self.memory_used.saturating_add(more);
         if used > self.memory {
             return Err(Exceeded::Memory(Size(self.memory)).into());
         }
+        self.shared.grow(more).map_err(|Full(bytes)| Exceeded::Share(Size(bytes)))?;
         self.memory_used = used;
         Ok(true)
     }
@@ -92,7 +104,8 @@ mod tests {
 
     #[test]
     fn all_memories_share_one_bound() {
-        let mut limits = Limits::new(&RuntimeConfig { memory_bytes: 100, ..RuntimeConfig::default() });
+        let config = RuntimeConfig { memory_bytes: 100, ..RuntimeConfig::default() };
+        let mut limits = Limits::new(&config, Share::new("kv", &config));
         assert!(limits.memory_growing(0, 60, None).is_ok());
         let error = limits.memory_growing(0, 60, None).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Exceeded::Memory(Size(100))));

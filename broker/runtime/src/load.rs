@@ -14,6 +14,7 @@ use crate::{
     imports::{self, Refused},
     invoke::Plugin,
     metered::Metered,
+    share::Share,
     wasi,
 };
 
@@ -112,10 +113,10 @@ async fn loaded(
     let failed = |reason| RuntimeError::Compile { plugin: called.to_owned(), reason };
     let linked = compiled.map_err(|e| failed(e.into()))?.map_err(failed)?;
     let pre = BackendPluginPre::new(linked).map_err(failed)?;
-    let answer = described(runtime, &called.into(), &pre).await?;
+    let answer = described(runtime, called, &pre).await?;
     let description = describe::description(wanted, answer)
         .map_err(|reason| RuntimeError::Description { plugin: called.to_owned(), reason })?;
-    Ok(Arc::new(Plugin::new(runtime.clone(), description.name.as_str().into(), pre, description)))
+    Ok(Arc::new(Plugin::new(runtime.clone(), pre, description)))
 }
 
 /// Compiles, and links the interfaces that the component names: a grant is a link.
@@ -130,16 +131,12 @@ fn link(runtime: &Runtime, bytes: &[u8], imports: &[String]) -> wasmtime::Result
     linker.instantiate_pre(&component)
 }
 
-async fn described(
-    runtime: &Runtime,
-    plugin: &Arc<str>,
-    pre: &BackendPluginPre<Host>,
-) -> Result<Description, RuntimeError> {
+async fn described(runtime: &Runtime, plugin: &str, pre: &BackendPluginPre<Host>) -> Result<Description, RuntimeError> {
     let fail = |reason: String| RuntimeError::Describe { plugin: plugin.to_string(), reason };
     let _slot = runtime.slots.acquire().await.map_err(|e| fail(e.to_string()))?;
-    let mut store = runtime.store(plugin, None);
     let config = &runtime.config;
-    let run = Metered::new(config.cpu, async {
+    let mut store = runtime.store(&Share::new(plugin, config), None);
+    let run = Metered::new(config.cpu, runtime.long.clone(), async {
         let guest = pre.instantiate_async(&mut store).await?;
         guest.warder_plugin_backend().call_describe(&mut store).await
     });

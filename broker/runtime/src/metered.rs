@@ -1,19 +1,35 @@
-//! Counts the processor time of a call.
+//! Counts the processor time of a call, and makes way for short ones.
 //!
 //! A guest yields at every tick, so the time between a poll's start and end is what it spent on
 //! this thread, host calls included; time parked in storage or waiting for its turn is free.
+//!
+//! A call that has had its [`SHORT`] time goes on in turns: of those that run long, only so many
+//! run at once as there are permits, one tick each, in order. However many of them there are, the
+//! other processors are for calls that are short.
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+
+use crate::ticker::TICK;
+
+/// Until then a call is short.
+const SHORT: Duration = TICK.saturating_mul(2);
+
+type Turn = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 
 /// A future that may run for `budget`, measured in polls.
 pub(crate) struct Metered<F> {
     inner: Pin<Box<F>>,
     spent: Duration,
     budget: Duration,
+    long: Arc<Semaphore>,
+    turn: Option<Turn>,
 }
 
 /// The budget is used up; the inner future was not finished.
@@ -21,8 +37,21 @@ pub(crate) struct Metered<F> {
 pub(crate) struct OutOfTime;
 
 impl<F: Future> Metered<F> {
-    pub(crate) fn new(budget: Duration, inner: F) -> Self {
-        Self { inner: Box::pin(inner), spent: Duration::ZERO, budget }
+    pub(crate) fn new(budget: Duration, long: Arc<Semaphore>, inner: F) -> Self {
+        Self { inner: Box::pin(inner), spent: Duration::ZERO, budget, long, turn: None }
+    }
+
+    /// None while it is short; else a permit for one poll.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<OwnedSemaphorePermit>> {
+        if self.spent < SHORT {
+            return Poll::Ready(None);
+        }
+        let long = &self.long;
+        let turn = self.turn.get_or_insert_with(|| Box::pin(long.clone().acquire_owned()));
+        let permit = ready!(turn.as_mut().poll(cx));
+        self.turn = None;
+        // Nobody closes the semaphore: without a permit it would run all the same.
+        Poll::Ready(permit.ok())
     }
 }
 
@@ -30,6 +59,7 @@ impl<F: Future> Future for Metered<F> {
     type Output = Result<F::Output, OutOfTime>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let _turn = ready!(self.poll_turn(cx));
         let started = Instant::now();
         if let Poll::Ready(output) = self.inner.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
@@ -41,19 +71,53 @@ impl<F: Future> Future for Metered<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+
+    fn one() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(1))
+    }
+
+    async fn spin(at_once: &AtomicUsize, most: &AtomicUsize) {
+        loop {
+            most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let started = Instant::now();
+            while started.elapsed() < Duration::from_millis(1) {}
+            at_once.fetch_sub(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+        }
+    }
 
     #[tokio::test]
     async fn waiting_costs_nothing_and_spinning_ends() {
-        let waiting = Metered::new(Duration::from_millis(20), tokio::time::sleep(Duration::from_millis(60)));
+        let waiting = Metered::new(Duration::from_millis(20), one(), tokio::time::sleep(Duration::from_millis(60)));
         assert_eq!(waiting.await, Ok(()));
-        let spinning = Metered::new(Duration::from_millis(5), async {
-            loop {
-                let started = Instant::now();
-                while started.elapsed() < Duration::from_millis(1) {}
-                tokio::task::yield_now().await;
-            }
-        });
+        let none = AtomicUsize::new(0);
+        let spinning = Metered::new(Duration::from_millis(5), one(), spin(&none, &none));
         assert_eq!(spinning.await, Err::<(), _>(OutOfTime));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_long_calls_one_runs_at_a_time_and_all_come_to_their_end() {
+        let (long, most) = (one(), Arc::new(AtomicUsize::new(0)));
+        let calls: Vec<_> = (0..8)
+            .map(|_| {
+                let (long, most) = (long.clone(), most.clone());
+                tokio::spawn(async move {
+                    // What comes before the first turn is not counted.
+                    let mut metered = Metered::new(Duration::from_millis(40), long, async move {
+                        static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
+                        spin(&AT_ONCE, &most).await;
+                    });
+                    metered.spent = SHORT;
+                    metered.await
+                })
+            })
+            .collect();
+        for call in calls {
+            assert_eq!(call.await.expect("it does not panic"), Err(OutOfTime));
+        }
+        assert_eq!(most.load(Ordering::SeqCst), 1);
     }
 }

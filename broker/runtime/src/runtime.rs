@@ -7,8 +7,8 @@ use warder_core::{clock::Clock, port::backend::Backend};
 use wasmtime::{Engine, Store};
 
 use crate::{
-    RuntimeConfig, RuntimeError, call::CallState, engine, host::Host, limits::Limits, load, ticker::Ticker,
-    wasi::Stderr,
+    RuntimeConfig, RuntimeError, call::CallState, engine, host::Host, limits::Limits, load, share::Share,
+    ticker::Ticker, wasi::Stderr,
 };
 
 /// Runs plugins. Dropping the last reference stops its thread.
@@ -20,6 +20,10 @@ pub struct Runtime {
     pub(crate) clock: Arc<dyn Clock>,
     /// As many permits as the pool has slots: callers wait instead of failing.
     pub(crate) slots: Semaphore,
+    /// Half of the processors: calls that run long share them, the rest is for short ones.
+    pub(crate) long: Arc<Semaphore>,
+    /// The same for slow work beside guests.
+    pub(crate) slow: Arc<Semaphore>,
 }
 
 impl Runtime {
@@ -35,6 +39,8 @@ impl Runtime {
             _ticker: Ticker::start(&engine).map_err(RuntimeError::Ticker)?,
             engine,
             slots: Semaphore::new(config.max_concurrent as usize),
+            long: Arc::new(Semaphore::new(half())),
+            slow: Arc::new(Semaphore::new(half())),
             config,
             clock,
         }))
@@ -62,10 +68,14 @@ impl Runtime {
     }
 
     /// A store with every bound set; `call` is none while a plugin describes itself.
-    pub(crate) fn store(&self, plugin: &Arc<str>, call: Option<CallState>) -> Store<Host> {
-        let lines = self.config.log_lines;
-        let limits = Limits::new(&self.config);
-        let host = Host { plugin: plugin.clone(), limits, stderr: Stderr::new(lines), call: call.map(Box::new) };
+    pub(crate) fn store(&self, share: &Arc<Share>, call: Option<CallState>) -> Store<Host> {
+        let host = Host {
+            share: share.clone(),
+            slow: self.slow.clone(),
+            limits: Limits::new(&self.config, share.clone()),
+            stderr: Stderr::new(self.config.log_lines),
+            call: call.map(Box::new),
+        };
         let mut store = Store::new(&self.engine, host);
         store.limiter(|host| &mut host.limits);
         store.set_hostcall_fuel(self.config.hostcall_fuel);
@@ -76,9 +86,15 @@ impl Runtime {
     }
 }
 
+fn half() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2))
+}
+
 fn check(config: &RuntimeConfig) -> Result<(), RuntimeError> {
     let rule = |holds: bool, words: &'static str| if holds { Ok(()) } else { Err(RuntimeError::Config(words)) };
     rule((1..=8192).contains(&config.max_concurrent), "max_concurrent must be 1 to 8192")?;
+    rule(config.plugin_concurrent > 0, "plugin_concurrent must be positive")?;
+    rule(config.plugin_memory_bytes >= config.memory_bytes, "plugin_memory_bytes must be at least memory_bytes")?;
     rule((1..=4 << 30).contains(&config.memory_bytes), "memory_bytes must be 1 to 4 GiB")?;
     rule(config.table_elements > 0, "table_elements must be positive")?;
     rule((1..=100).contains(&config.instances), "instances must be 1 to 100")?;

@@ -1,6 +1,6 @@
 //! What a guest writes to stderr: bounded, for the log only.
 
-use crate::fault::bounded;
+use crate::{fault::bounded, share::Share};
 
 /// Longest line kept, bytes.
 const LINE_BYTES: usize = 1024;
@@ -37,11 +37,12 @@ impl Stderr {
     }
 
     /// Writes the lines to the log.
-    pub(crate) fn report(&self, plugin: &str, mount: &str) {
-        for line in &self.lines {
+    pub(crate) fn report(&self, share: &Share, mount: &str) {
+        let plugin = &*share.plugin;
+        for line in self.lines.iter().take_while(|_| share.may_log()) {
             tracing::info!(plugin.name = plugin, mount.path = mount, line = %line, "plugin stderr");
         }
-        if self.dropped > 0 {
+        if self.dropped > 0 && share.may_log() {
             tracing::warn!(
                 plugin.name = plugin,
                 mount.path = mount,

@@ -24,6 +24,15 @@ async fn a_transaction_that_is_not_finished_never_happened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_http_cannot_give_undoes_the_call() {
+    let sandbox = Sandbox::start().await;
+    for path in ["do/status/42", "do/status/600", "do/header", "do/write-then-odd"] {
+        let words = "plugin misbehave in mount bad/ answered with a status or a content type that no answer can have";
+        assert_eq!(&*sandbox.refused(path).await.detail, words, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_operating_system_is_not_there() {
     let sandbox = Sandbox::start().await;
     assert_eq!(&*sandbox.refused("do/exit").await.detail, "plugin misbehave in mount bad/ called exit");

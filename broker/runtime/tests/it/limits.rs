@@ -13,7 +13,15 @@ use crate::sandbox::{Sandbox, call, config};
 #[tokio::test(flavor = "multi_thread")]
 async fn endless_loops_run_out_of_processor_time() {
     let sandbox = Sandbox::start().await;
-    for path in ["do/loop", "do/call-flood"] {
+    for path in [
+        "do/loop",
+        "do/call-flood",
+        "do/store-flood",
+        "do/list-flood",
+        "do/log-loop",
+        "do/stderr-loop",
+        "do/loop-midway",
+    ] {
         let error = sandbox.refused(path).await;
         let words = "plugin misbehave in mount bad/ used more than its 500 ms of processor time";
         assert_eq!((error.kind, &*error.detail), (ErrorKind::DeadlineExceeded, words), "{path}");
@@ -87,9 +95,12 @@ async fn calls_beyond_the_pool_wait_for_their_turn_within_their_deadline() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_is_bounded() {
-    let error = Sandbox::start().await.refused("do/memory").await;
-    assert_eq!(&*error.detail, "plugin misbehave in mount bad/ used more than its 16 MiB of memory");
-    assert_eq!(error.kind, ErrorKind::Internal);
+    let sandbox = Sandbox::start().await;
+    for path in ["do/memory", "do/memory-at-once", "do/memory-midway"] {
+        let error = sandbox.refused(path).await;
+        assert_eq!(&*error.detail, "plugin misbehave in mount bad/ used more than its 16 MiB of memory", "{path}");
+        assert_eq!(error.kind, ErrorKind::Internal);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,12 +127,32 @@ async fn writes_handles_and_sealed_bytes_are_bounded() {
     let sandbox = Sandbox::with(RuntimeConfig { cpu: Duration::from_secs(30), ..config() }).await;
     for (path, words) in [
         ("do/write-flood", "the plugin's transaction is over its limit of 10000 keys written by one call"),
+        ("do/big-write", "the plugin's transaction is over its limit of 2097152 bytes in one stored value"),
+        ("do/big-writes", "the plugin's transaction is over its limit of 8388608 bytes written by one call"),
+        ("do/big-secrets", "the plugin's transaction is over its limit of 8388608 bytes written by one call"),
+        ("do/slow", "one call may hash or verify 8 passwords"),
         ("do/handles", "one call may hold no more handles"),
         ("do/double", "one call may make 32 MiB of sealed values"),
     ] {
         let error = sandbox.refused(path).await;
         assert_eq!((error.kind, &*error.detail), (ErrorKind::TooLarge, words), "{path}");
     }
+}
+
+/// Hosts recurse too: over JSON, over pointers.
+#[tokio::test(flavor = "multi_thread")]
+async fn depth_is_bounded_on_the_hosts_side() {
+    let sandbox =
+        Sandbox::with(RuntimeConfig { cpu: Duration::from_secs(30), memory_bytes: 64 << 20, ..config() }).await;
+    for (path, words) in [
+        ("do/deep-seal", "JSON is nested deeper than 64 levels"),
+        ("do/deep-plain", "JSON is nested deeper than 64 levels"),
+        ("do/deep-compose", "JSON is nested deeper than 64 levels"),
+    ] {
+        let error = sandbox.refused(path).await;
+        assert_eq!((error.kind, &*error.detail), (ErrorKind::InvalidRequest, words), "{path}");
+    }
+    assert!(sandbox.told("do/deep-pointer").await[0].starts_with("ErrorKind::NotFound"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

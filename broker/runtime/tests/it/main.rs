@@ -4,6 +4,7 @@
 
 mod contract;
 mod faults;
+mod forge;
 mod guests;
 mod keys;
 mod launder;
@@ -12,3 +13,4 @@ mod loading;
 mod memory;
 mod observe;
 mod sandbox;
+mod share;

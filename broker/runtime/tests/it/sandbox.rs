@@ -46,6 +46,7 @@ pub(crate) fn config() -> RuntimeConfig {
 
 /// The misbehaving plugin on a mount `bad/`.
 pub(crate) struct Sandbox {
+    runtime: Arc<Runtime>,
     pub(crate) plugin: Arc<dyn Backend>,
     pub(crate) storage: Arc<Storage>,
     pub(crate) deadline: Duration,
@@ -59,8 +60,17 @@ impl Sandbox {
     pub(crate) async fn with(config: RuntimeConfig) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp(NOW)));
         let runtime = Runtime::new(config, clock).expect("a runtime");
+        Self::on(runtime).await
+    }
+
+    /// Another one in the same runtime.
+    pub(crate) async fn beside(&self) -> Self {
+        Self::on(self.runtime.clone()).await
+    }
+
+    async fn on(runtime: Arc<Runtime>) -> Self {
         let plugin = runtime.load("misbehave", &guests::misbehave()).await.expect("the plugin loads");
-        Self { plugin, storage: Arc::default(), deadline: Duration::from_secs(60) }
+        Self { runtime, plugin, storage: Arc::default(), deadline: Duration::from_secs(60) }
     }
 
     /// Runs a deed; commits like the broker does: only what went well.

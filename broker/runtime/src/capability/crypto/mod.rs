@@ -2,8 +2,11 @@
 
 mod password;
 
+use std::sync::Arc;
+
 use ring::{hmac, signature::UnparsedPublicKey};
 use rustls_pki_types::{SubjectPublicKeyInfoDer, pem::PemObject as _};
+use tokio::sync::Semaphore;
 use warder_core::{
     sealed::Form,
     secret::{Secret, wiping_stack},
@@ -70,9 +73,8 @@ impl crypto::Host for Host {
         call.spend_password()?;
         call.observed.unrepeatable = true;
         let (value, random) = (call.value(&password)?, call.random.clone());
-        Ok(tokio::task::spawn_blocking(move || password::hash(&random, &value.bytes))
-            .await
-            .map_err(wasmtime::Error::new)??)
+        let slow = self.slow.clone();
+        Ok(aside(slow, move || password::hash(&random, &value.bytes)).await??)
     }
 
     async fn verify_password(&mut self, password: Resource<Value>, hash: String) -> Result<bool, Fault> {
@@ -80,7 +82,20 @@ impl crypto::Host for Host {
         call.spend_password()?;
         let value = call.value(&password)?;
         let parsed = password::Hash::parse(&hash).ok_or_else(|| invalid(password::EXPECTED))?;
-        let work = tokio::task::spawn_blocking(move || parsed.matches(&value.bytes));
-        Ok(work.await.map_err(wasmtime::Error::new)?)
+        Ok(aside(self.slow.clone(), move || parsed.matches(&value.bytes)).await?)
     }
+}
+
+/// Runs slow work beside the threads that serve, when its turn comes. Work that has begun ends
+/// even when its call is gone, and keeps its turn until then.
+async fn aside<T: Send + 'static>(
+    slow: Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> wasmtime::Result<T> {
+    let turn = slow.acquire_owned().await?;
+    let work = move || {
+        let _turn = turn;
+        work()
+    };
+    tokio::task::spawn_blocking(work).await.map_err(wasmtime::Error::new)
 }

@@ -9,13 +9,16 @@ const FIELDS: usize = 16;
 
 impl telemetry::Host for Host {
     fn log(&mut self, level: telemetry::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
-        let plugin = self.plugin.clone();
+        let share = self.share.clone();
+        let plugin = &*share.plugin;
         let call = self.call()?;
         let mount = &*call.mount.path;
+        if call.log_lines == 0 || !share.may_log() {
+            return Ok(());
+        }
         match call.log_lines {
-            0 => return Ok(()),
-            1 => tracing::warn!(plugin.name = %plugin, mount.path = mount, "plugin log over its bound"),
-            _ => write(level, &plugin, mount, &bounded(&message, TEXT_BYTES), &listed(&fields)),
+            1 => tracing::warn!(plugin.name = plugin, mount.path = mount, "plugin log over its bound"),
+            _ => write(level, plugin, mount, &bounded(&message, TEXT_BYTES), &listed(&fields)),
         }
         call.log_lines -= 1;
         Ok(())
