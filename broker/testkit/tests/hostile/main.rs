@@ -1,0 +1,9 @@
+//! A plugin that does everything that it must not get away with, mounted in the real binary beside
+//! `kv`: each of its deeds is contained, named and without effect, and nobody else notices.
+
+mod contained;
+mod deed;
+mod files;
+mod neighbours;
+mod repeated;
+mod stage;
