@@ -1,7 +1,9 @@
 //! Counts the processor time of a call, and makes way for short ones.
 //!
-//! A guest yields at every tick, so the time between a poll's start and end is what it spent on
-//! this thread, host calls included; time parked in storage or waiting for its turn is free.
+//! What counts is the thread's processor time from a poll's start to its end, host calls included;
+//! time parked in storage, waiting for its turn, or while other programs have the processor is free.
+//! The first poll, in which most calls end, is not worth a system call: a guest yields at every
+//! tick, so it cannot have used much more than one.
 //!
 //! A call that has had its [`SHORT`] time goes on in turns: of those that run long, only so many
 //! run at once as there are permits, one tick each, in order. However many of them there are, the
@@ -14,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::ticker::TICK;
@@ -60,13 +63,39 @@ impl<F: Future> Future for Metered<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let _turn = ready!(self.poll_turn(cx));
-        let started = Instant::now();
+        let started = Stopwatch::start(self.spent);
         if let Poll::Ready(output) = self.inner.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
         }
         self.spent += started.elapsed();
         if self.spent > self.budget { Poll::Ready(Err(OutOfTime)) } else { Poll::Pending }
     }
+}
+
+/// Measures one poll.
+enum Stopwatch {
+    First(Instant),
+    Further(Duration),
+}
+
+impl Stopwatch {
+    fn start(spent: Duration) -> Self {
+        if spent.is_zero() { Self::First(Instant::now()) } else { Self::Further(processor_time()) }
+    }
+
+    fn elapsed(&self) -> Duration {
+        match self {
+            // Never nothing: the next poll is a further one.
+            Self::First(began) => began.elapsed().clamp(Duration::from_nanos(1), SHORT),
+            Self::Further(before) => processor_time().saturating_sub(*before),
+        }
+    }
+}
+
+/// What this thread has used so far.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 #[cfg(test)]
