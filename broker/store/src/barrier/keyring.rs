@@ -17,6 +17,8 @@ const VERSION: u8 = 1;
 const TERM_RECORD: usize = 4 + 8 + KEY_LEN;
 /// Most terms kept; rewrapping retires none yet, so it bounds rotations.
 const MAX_TERMS: usize = 100_000;
+/// A stored count beyond this is taken for this: worn out long ago, and far from where it would wrap.
+const MOST_USED: u64 = 1 << 62;
 
 /// What a seal opens the barrier with.
 pub(crate) type RootKey = Zeroizing<[u8; KEY_LEN]>;
@@ -51,6 +53,9 @@ impl Keyring {
             return Err(WrongKey);
         }
         let terms = records.iter().map(parse).collect::<Option<Vec<_>>>().ok_or(WrongKey)?;
+        if !terms.is_sorted_by(|older, newer| older.number < newer.number) {
+            return Err(WrongKey);
+        }
         Ok(Self { terms, root, seal, revision: 0 })
     }
 
@@ -102,8 +107,10 @@ impl Keyring {
         if self.terms.len() >= MAX_TERMS {
             return Err(Error::internal("the keyring is full"));
         }
+        let number =
+            self.newest().number.checked_add(1).ok_or_else(|| Error::internal("terms have no more numbers"))?;
         let mut next = self.copy()?;
-        next.terms.push(Term::generate(self.newest().number + 1)?);
+        next.terms.push(Term::generate(number)?);
         Ok(next)
     }
 
@@ -141,7 +148,7 @@ impl Keyring {
 fn parse(record: &[u8; TERM_RECORD]) -> Option<Term> {
     let (number, rest) = record.split_first_chunk()?;
     let (stored, key) = rest.split_first_chunk()?;
-    let stored = u64::from_be_bytes(*stored);
+    let stored = u64::from_be_bytes(*stored).min(MOST_USED);
     let key = Zeroizing::new(key.try_into().ok()?);
     Term::new(u32::from_be_bytes(*number), key, stored.saturating_add(MARGIN), stored).ok()
 }
@@ -182,6 +189,26 @@ mod tests {
         assert!(keyring.is_due());
         assert_eq!(keyring.encrypt("k", b"v").unwrap_err().kind, warder_core::error::ErrorKind::Unavailable);
         assert!(keyring.successor().unwrap().encrypt("k", b"v").is_ok());
+    }
+
+    /// Found by fuzzing: terms out of order were taken, and could not all be read; the number after
+    /// the last one overflowed; a count at its end wrapped, and the term encrypted again.
+    #[test]
+    fn impossible_terms_are_refused_or_worn() {
+        let open = |terms: &[(u32, u64)]| {
+            let term =
+                |(number, used): &(u32, u64)| [&number.to_be_bytes()[..], &used.to_be_bytes(), &[7; KEY_LEN]].concat();
+            let plain: Vec<u8> = terms.iter().flat_map(term).collect();
+            let cipher = term::cipher(&RootKey::default()).unwrap();
+            let record = term::seal(&cipher, &[VERSION], &aad(b"seal"), &plain).unwrap();
+            Keyring::open(RootKey::default(), b"seal".to_vec(), &record)
+        };
+        assert!(open(&[(1, 0), (2, 0)]).is_ok());
+        assert!(open(&[(2, 0), (1, 0)]).is_err() && open(&[(1, 0), (1, 0)]).is_err());
+        assert!(open(&[(u32::MAX, 0)]).unwrap().with_new_term().is_err());
+        let endless = open(&[(1, u64::MAX)]).unwrap();
+        assert!(endless.encrypt("k", b"v").is_err() && endless.encrypt("k", b"v").is_err());
+        assert_eq!(endless.successor().unwrap().status().term, 2);
     }
 
     #[test]
