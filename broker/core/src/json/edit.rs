@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use super::{JsonError, Kind, elements, kind, members, split_pointer};
+use super::{JsonError, Kind, elements, kind, members, pointer::index, split_pointer};
 use crate::secret::Secret;
 
 /// JSON text to put where a pointer names a `null`.
@@ -57,7 +57,7 @@ fn splice_into(out: &mut Vec<u8>, text: &str, splices: &[(&[String], &str)]) -> 
             }
             Kind::Array => {
                 let parts = elements(text)?;
-                all_named(splices, |token| token.parse::<usize>().is_ok_and(|i| i < parts.len()))?;
+                all_named(splices, |token| index(token).is_some_and(|i| i < parts.len()))?;
                 joined(out, b"[", b"]", parts.iter().enumerate(), |out, (i, raw)| {
                     splice_into(out, raw, &below(splices, &i.to_string()))
                 })?;
@@ -296,7 +296,8 @@ mod tests {
     #[test]
     fn splicing_into_anything_but_null_is_refused() {
         let text = r#"{"a":1,"b":[null]}"#;
-        for pointer in ["/a", "/c", "", "/b", "/b/1", "b"] {
+        // Found by fuzzing: `/b/00` was taken for an element and then put nowhere.
+        for pointer in ["/a", "/c", "", "/b", "/b/1", "/b/00", "/b/+0", "b"] {
             assert_eq!(splice(text, &[Splice { pointer, text: "2" }]).err(), Some(JsonError::Pointer), "{pointer}");
         }
         assert!(splice(text, &[Splice { pointer: "/b/0", text: "2" }]).unwrap().ct_eq(br#"{"a":1,"b":[2]}"#));

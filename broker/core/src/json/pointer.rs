@@ -39,9 +39,10 @@ pub fn project<'a>(text: &'a str, pointer: &str) -> Result<Option<&'a str>, Json
     Ok(Some(span))
 }
 
-/// RFC 6901 section 4: no leading zero.
-fn index(token: &str) -> Option<usize> {
-    (token == "0" || !token.starts_with('0')).then(|| token.parse().ok()).flatten()
+/// RFC 6901 section 4: digits without a leading zero.
+pub(super) fn index(token: &str) -> Option<usize> {
+    let plain = token == "0" || !token.starts_with(['0', '+']);
+    plain.then(|| token.parse().ok()).flatten()
 }
 
 fn unescape(token: &str) -> Result<String, JsonError> {
@@ -58,4 +59,17 @@ fn unescape(token: &str) -> Result<String, JsonError> {
         }
     }
     Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_are_written_in_one_way() {
+        for (token, found) in [("0", Some("1")), ("1", Some("2")), ("01", None), ("+1", None), ("-0", None), ("", None)]
+        {
+            assert_eq!(project("[1,2]", &format!("/{token}")).unwrap(), found, "{token}");
+        }
+    }
 }
