@@ -9,10 +9,14 @@ use super::{JsonError, malformed};
 /// Deepest nesting of arrays and objects.
 pub const MAX_DEPTH: usize = 64;
 
+/// What no member name may begin with: in a tree of values `serde_json` reads such an object as the
+/// text inside of it, so a policy and the broker would see two different values.
+pub const RESERVED_NAMES: &str = "$serde_json::private::";
+
 /// Accepts exactly one RFC 8259 value with unique member names, nested at most [`MAX_DEPTH`] deep.
 ///
 /// # Errors
-/// [`JsonError::Malformed`], [`JsonError::TooDeep`] or [`JsonError::Duplicate`].
+/// [`JsonError::Malformed`], [`JsonError::TooDeep`], [`JsonError::Duplicate`] or [`JsonError::Reserved`].
 ///
 /// ```
 /// use warder_core::json::{JsonError, check};
@@ -28,6 +32,7 @@ pub fn check(text: &[u8]) -> Result<&str, JsonError> {
 
 const TOO_DEEP: &str = "\u{1}depth";
 const DUPLICATE: &str = "\u{1}duplicate";
+const RESERVED: &str = "\u{1}reserved";
 
 fn refused(error: &serde_json::Error) -> JsonError {
     let text = error.to_string();
@@ -35,6 +40,8 @@ fn refused(error: &serde_json::Error) -> JsonError {
         JsonError::TooDeep
     } else if text.starts_with(DUPLICATE) {
         JsonError::Duplicate
+    } else if text.starts_with(RESERVED) {
+        JsonError::Reserved
     } else {
         malformed(error)
     }
@@ -96,6 +103,9 @@ impl<'de> Visitor<'de> for Depth {
         let inner = self.deeper()?;
         let mut names = HashSet::new();
         while let Some(name) = map.next_key::<String>()? {
+            if name.starts_with(RESERVED_NAMES) {
+                return Err(A::Error::custom(RESERVED));
+            }
             if !names.insert(name) {
                 return Err(A::Error::custom(DUPLICATE));
             }
@@ -115,6 +125,16 @@ mod tests {
         let deep = format!("{}1{}", "{\"a\":".repeat(65), "}".repeat(65));
         assert!(check(ok.as_bytes()).is_ok());
         assert_eq!(check(deep.as_bytes()), Err(JsonError::TooDeep));
+    }
+
+    /// Found by fuzzing: `serde_json` with raw values reads such an object as what its text says,
+    /// so a token's `policies` could be one thing to a policy's parameters and another to the broker.
+    #[test]
+    fn names_that_the_parser_keeps_for_itself_are_refused() {
+        for name in ["$serde_json::private::RawValue", "\\u0024serde_json::private::RawValue"] {
+            let text = format!("{{\"policies\":{{\"{name}\":\"[\\\"root\\\"]\"}}}}");
+            assert_eq!(check(text.as_bytes()), Err(JsonError::Reserved), "{text}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod check;
 mod edit;
 mod pointer;
 
-pub use check::{MAX_DEPTH, check};
+pub use check::{MAX_DEPTH, RESERVED_NAMES, check};
 pub use edit::{Splice, compose, leaves, merge_patch, shape, splice, string_text, write_string};
 pub use pointer::{project, split_pointer};
 
@@ -33,6 +33,9 @@ pub enum JsonError {
     /// The same member name twice in one object (RFC 7493, section 2.3).
     #[error("JSON object has a duplicate member name")]
     Duplicate,
+    /// A member name that means something else to the parser that typed requests go through.
+    #[error("JSON object has a member name that begins with {RESERVED_NAMES}")]
+    Reserved,
     /// Another type was needed here.
     #[error("expected a JSON {expected}")]
     Type {
