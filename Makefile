@@ -4,7 +4,7 @@ PLUGINS := --manifest-path plugins/Cargo.toml
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help test tools parts fmt lint unit docs bench
+.PHONY: help test tools parts fmt lint unit docs bench fuzz fuzz-minimize fuzz-build
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,3 +53,25 @@ docs: ## Build the documentation, warnings denied
 bench: parts ## Measure (minutes); paste the tables into bench/RESULTS.md
 	cargo build --release --locked -p warder
 	cargo run --release --locked -p warder-bench -- all
+
+TARGET ?= json
+SECONDS ?= 60
+FUZZ := target/fuzz/x86_64-unknown-linux-gnu/release/warder-fuzz-coverage
+RUN := target/fuzz/runs/$(TARGET)
+# Inputs that a person would look at; what is longer finds nothing else here.
+FUZZ_FLAGS := -max_len=8192 -rss_limit_mb=1024 -timeout=10
+
+fuzz: fuzz-build ## Fuzz TARGET for SECONDS with libFuzzer (needs g++)
+	mkdir -p $(RUN)/corpus $(RUN)/failing
+	FUZZ_TARGET=$(TARGET) $(FUZZ) $(FUZZ_FLAGS) -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=$(RUN)/failing/ \
+	  $(RUN)/corpus broker/fuzz/corpus/$(TARGET)
+
+fuzz-minimize: fuzz-build # The smallest set of what was found and what is checked in, as the new corpus
+	rm -rf $(RUN)/small && mkdir -p $(RUN)/small $(RUN)/corpus
+	FUZZ_TARGET=$(TARGET) $(FUZZ) $(FUZZ_FLAGS) -set_cover_merge=1 $(RUN)/small $(RUN)/corpus broker/fuzz/corpus/$(TARGET)
+	rm -rf broker/fuzz/corpus/$(TARGET) && cp -r $(RUN)/small broker/fuzz/corpus/$(TARGET)
+
+fuzz-build:
+	@command -v c++ >/dev/null || { echo "missing: g++ (Debian: apt-get install g++)" >&2; exit 1; }
+	cd broker/fuzz/coverage && RUSTC_WRAPPER=$(CURDIR)/broker/fuzz/coverage/rustc CARGO_TARGET_DIR=$(CURDIR)/target/fuzz \
+	  cargo build --release --locked --features doors --target x86_64-unknown-linux-gnu

@@ -20,6 +20,9 @@ mod convert;
 mod describe;
 mod engine;
 mod fault;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod imports;
 mod invoke;

@@ -20,6 +20,7 @@ use std::fmt;
 /// ```
 #[derive(Debug)]
 pub struct Suite {
+    package: &'static str,
     binary: &'static str,
     test: &'static str,
     seed: u64,
@@ -30,8 +31,14 @@ impl Suite {
     /// The run of `test` in the test binary `binary` of this crate; `seed` unless the environment names another.
     #[must_use]
     pub fn new(binary: &'static str, test: &'static str, seed: u64) -> Self {
+        Self::of("warder-testkit", binary, test, seed)
+    }
+
+    /// As [`Suite::new`], in the crate `package`.
+    #[must_use]
+    pub fn of(package: &'static str, binary: &'static str, test: &'static str, seed: u64) -> Self {
         let seed = variable("WARDER_TEST_SEED").unwrap_or(seed);
-        Self { binary, test, seed, long: variable("WARDER_TEST_LONG").is_some_and(|long| long > 0) }
+        Self { package, binary, test, seed, long: variable("WARDER_TEST_LONG").is_some_and(|long| long > 0) }
     }
 
     /// The seed in force.
@@ -66,8 +73,8 @@ impl fmt::Display for Suite {
         let profile = if cfg!(debug_assertions) { "" } else { " --release" };
         write!(
             f,
-            "{long}WARDER_TEST_SEED={} cargo test{profile} -p warder-testkit --test {} -- --exact {} --nocapture",
-            self.seed, self.binary, self.test
+            "{long}WARDER_TEST_SEED={} cargo test{profile} -p {} --test {} -- --exact {} --nocapture",
+            self.seed, self.package, self.binary, self.test
         )
     }
 }
@@ -140,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_command_names_binary_test_and_seed() {
-        let suite = Suite { binary: "crash", test: "rounds::kill", seed: 5, long: true };
+        let suite = Suite { package: "warder-testkit", binary: "crash", test: "rounds::kill", seed: 5, long: true };
         let words = suite.to_string();
         assert!(words.starts_with("WARDER_TEST_LONG=1 WARDER_TEST_SEED=5 cargo test"), "{words}");
         assert!(words.ends_with("--test crash -- --exact rounds::kill --nocapture"), "{words}");

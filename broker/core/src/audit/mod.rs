@@ -46,6 +46,9 @@ mod chain;
 mod desk;
 mod digest;
 mod entry;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod lane;
 mod line;
 mod quick;

@@ -51,7 +51,7 @@ impl Tokens {
     }
 }
 
-fn open(key: &Secret, body: &[u8]) -> Result<Option<Entry>> {
+pub(super) fn open(key: &Secret, body: &[u8]) -> Result<Option<Entry>> {
     let Ok(mut bytes) = URL_SAFE_NO_PAD.decode(body).map(Zeroizing::new) else { return Ok(None) };
     if bytes.len() < SALT_BYTES + TAG_BYTES {
         return Ok(None);

@@ -19,6 +19,9 @@ mod batch;
 mod create;
 mod entry;
 mod expire;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identify;
 mod keys;
 mod lookup;

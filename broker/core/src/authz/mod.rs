@@ -17,6 +17,10 @@ mod policy;
 mod privileged;
 mod store;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use policy::fuzzing;
+
 pub use acl::{Acl, Decision, Question};
 pub use explain::{Explanation, MatchedBy};
 pub use permit::{Permit, authorize};

@@ -5,6 +5,9 @@
 //! and without a permit; what began is finished even when the caller hangs up.
 
 mod admit;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod lifecycle;
 mod perform;
 mod plugin;

@@ -8,6 +8,10 @@ mod mounts;
 mod pattern;
 mod secrets;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use mounts::fuzzing;
+
 pub use fields::{Lifted, lift};
 pub use mounts::{Mount, MountTable, Mounts, NewMount};
 pub use pattern::{Pattern, PatternError};

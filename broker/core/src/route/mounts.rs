@@ -19,6 +19,10 @@ use crate::{
     secret::Secret,
 };
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 const PREFIX: &str = "core/mount/";
 const REMOVING: &str = "core/unmount/";
 const PAGE: usize = 500;

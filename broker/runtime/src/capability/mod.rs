@@ -10,7 +10,7 @@ mod clock;
 mod crypto;
 pub(crate) mod keys;
 pub(crate) mod sealed;
-mod store;
+pub(crate) mod store;
 mod telemetry;
 
 use crate::{

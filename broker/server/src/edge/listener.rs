@@ -107,7 +107,7 @@ async fn connection(
     }
 }
 
-async fn http(
+pub(super) async fn http(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
     edge: Arc<Edge>,

@@ -8,6 +8,9 @@
 //! request id and `Cache-Control: no-store`.
 
 mod decode;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grpc;
 mod health;
 mod identify;

@@ -24,6 +24,9 @@ use warder_core::{
 
 use crate::engine::{Engine, EngineError, RawBatch, RawWrite, Stored, View};
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod keyring;
 mod rewrap;
 mod term;

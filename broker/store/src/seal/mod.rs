@@ -19,6 +19,9 @@ use crate::{
 
 mod dev;
 mod field;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod shamir;
 mod sharing;
 

@@ -4,6 +4,9 @@
 //! are no capability and options that Warder does not enforce are errors with their place.
 
 mod capability;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hcl;
 mod json;
 mod rules;

@@ -7,6 +7,8 @@
 
 mod aead;
 mod asymmetric;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod record;
 
 pub(crate) use asymmetric::{Scheme, algorithm_of, sign, spki};

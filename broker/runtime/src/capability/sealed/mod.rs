@@ -5,6 +5,8 @@
 //! an encoding depends on the length of the value alone.
 
 mod encode;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod generate;
 mod value;
 

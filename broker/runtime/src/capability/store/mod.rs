@@ -60,6 +60,9 @@ impl store::Host for Host {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
+
 fn storage_key(key: &str) -> Result<String, Fault> {
     if is_canonical(key) {
         return Ok(format!("{PLUGIN}{key}"));

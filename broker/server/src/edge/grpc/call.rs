@@ -126,7 +126,7 @@ pub(super) fn too_large(most: usize) -> Refusal {
 }
 
 /// `TimeoutValue TimeoutUnit` of gRPC over HTTP/2.
-fn timeout(text: &str) -> Option<Duration> {
+pub(in crate::edge) fn timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let plain = (1..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
     let number = digits.parse().ok().filter(|_| plain)?;

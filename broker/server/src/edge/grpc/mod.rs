@@ -8,9 +8,9 @@
 //! Invariants: a message is bounded before it is decoded, and the bytes of a message that held
 //! a secret are overwritten when the wire is done with them.
 
-mod call;
+pub(super) mod call;
 mod secrets;
-mod shape;
+pub(super) mod shape;
 mod status;
 
 use std::{convert::Infallible, future::Ready, sync::Arc, time::Instant};
@@ -145,6 +145,27 @@ async fn whole(response: Response<tonic::body::Body>) -> Result<(reply::Reply, O
     let secret = call::take(collected.to_bytes());
     let body = reply::typed(head.status, "application/grpc", secret).into_body();
     Ok((Response::from_parts(head, body), trailers))
+}
+
+/// One call of the method of this number, from its message on; its status code.
+#[cfg(feature = "fuzzing")]
+pub(super) async fn fuzzed(edge: Arc<Edge>, peer: Peer, method: usize, headers: HeaderMap, message: &[u8]) -> i32 {
+    let method = METHODS[method % METHODS.len()];
+    let call = Arc::new(Call::new(edge, peer, "fuzz".to_owned(), headers.clone(), Instant::now()));
+    let Ok(length) = u32::try_from(message.len()) else { return 0 };
+    let frame = [&[0], &length.to_be_bytes()[..], message].concat();
+    let mut request = Request::post(method).body(Full::new(Bytes::from(frame))).unwrap_or_default();
+    *request.headers_mut() = headers;
+    request.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
+    let answered = SecretsServiceServer::from_arc(call).call(request).await;
+    let response = answered.unwrap_or_else(|never| match never {});
+    match whole(response).await {
+        Ok((reply, trailers)) => {
+            let status = trailers.as_ref().unwrap_or_else(|| reply.headers()).get("grpc-status");
+            status.and_then(|code| code.to_str().ok()?.parse().ok()).unwrap_or(0)
+        }
+        Err(status) => status.code().into(),
+    }
 }
 
 #[cfg(test)]

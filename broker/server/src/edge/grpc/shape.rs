@@ -14,17 +14,17 @@ pub(super) fn held(text: &str) -> Bytes {
 }
 
 /// A version's number, where it is one.
-pub(super) fn number(text: Option<&str>) -> Option<u64> {
+pub(in crate::edge) fn number(text: Option<&str>) -> Option<u64> {
     text?.trim_matches('"').parse().ok()
 }
 
 /// A JSON string with an RFC 3339 time.
-pub(super) fn time(text: Option<&str>) -> Option<Timestamp> {
+pub(in crate::edge) fn time(text: Option<&str>) -> Option<Timestamp> {
     json::string(text?).ok()?.parse().ok()
 }
 
 /// Versions, oldest first, and the current one, of a document about a secret.
-pub(super) fn versions(document: &Secret) -> Result<(Vec<SecretVersion>, Option<u64>), Refusal> {
+pub(in crate::edge) fn versions(document: &Secret) -> Result<(Vec<SecretVersion>, Option<u64>), Refusal> {
     let text = document.expose_str().ok_or_else(|| Error::internal("an answer is not UTF-8"))?;
     let (mut found, mut current) = (Vec::new(), None);
     for (name, text) in json::members(text).map_err(Error::internal)? {

@@ -192,7 +192,7 @@ async fn value_fields(edge: &Edge, inbound: &mut Inbound) -> Result<Fields, Refu
 }
 
 /// The version that `If-Match` or `If-None-Match: *` expects: 0 is none at all.
-fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+pub(in crate::edge) fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Error> {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
     match (text(&header::IF_MATCH), text(&header::IF_NONE_MATCH)) {
         (Some(_), Some(_)) => {
@@ -215,13 +215,13 @@ fn whole_number(text: &str) -> Option<u64> {
 }
 
 /// `1,2` as a JSON array.
-fn versions_of(text: &str) -> Result<String, Error> {
+pub(in crate::edge) fn versions_of(text: &str) -> Result<String, Error> {
     let numbers: Option<Vec<u64>> = text.split(',').map(|part| whole_number(part.trim())).collect();
     bounded(numbers)
 }
 
 /// A JSON array of versions, checked.
-fn version_list(text: &str) -> Result<String, Error> {
+pub(in crate::edge) fn version_list(text: &str) -> Result<String, Error> {
     let elements = json::elements(text).unwrap_or_default();
     bounded(elements.into_iter().map(|part| whole_number(part.trim_matches('"'))).collect())
 }

@@ -57,7 +57,7 @@ fn count(fields: &Fields, name: &'static str) -> Result<u8, Refusal> {
 }
 
 /// A share's bytes out of hex or base64 text. Hex wins: 66 hex digits are base64 as well.
-fn share(text: &Secret) -> Result<Secret, Error> {
+pub(in crate::edge) fn share(text: &Secret) -> Result<Secret, Error> {
     let bad = || Error::invalid("key", "expected a key share in hex or base64");
     let text = text.expose_str().map(str::trim).filter(|text| !text.is_empty() && text.len() <= MAX_SHARE_TEXT);
     let text = text.ok_or_else(bad)?;

@@ -101,7 +101,7 @@ fn not_a_folder(inbound: &Inbound) -> Result<(), Refusal> {
 }
 
 /// Parameters as fields: strings, or a list of strings where a name is repeated.
-fn from_query(query: &Query) -> Fields {
+pub(super) fn from_query(query: &Query) -> Fields {
     let mut fields = Fields::default();
     for (name, value) in query.iter() {
         if fields.get(name).is_some() {
