@@ -61,7 +61,7 @@ fn well_formed(text: &str) -> Result<(), String> {
         return Err(format!("path has more than {MAX_SEGMENTS} segments"));
     }
     let mut segments = body.split('/');
-    if !body.is_empty() && segments.clone().any(str::is_empty) {
+    if text.len() > 1 && segments.clone().any(str::is_empty) {
         return Err("path has an empty segment".to_owned());
     }
     if segments.any(|s| matches!(s, "." | "..")) {
@@ -191,6 +191,8 @@ mod tests {
             ("/a%0ab", "control character"),
             ("/a%7f", "control character"),
             ("/a//b", "empty segment"),
+            // Found by fuzzing.
+            ("//", "empty segment"),
             ("//a", "empty segment"),
             ("/a//", "empty segment"),
             ("/a/../b", "'.' or '..'"),
