@@ -27,7 +27,7 @@ pub fn run(mut data: &[u8]) {
     }
 }
 
-fn stable<M: Message + Default + PartialEq>(data: &[u8]) {
+fn stable<M: Message + Default + PartialEq + std::fmt::Debug>(data: &[u8]) {
     let Ok(message) = M::decode(data) else { return };
     let written = message.encode_to_vec();
     assert_eq!(written.len(), message.encoded_len());

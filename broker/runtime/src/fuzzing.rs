@@ -46,7 +46,7 @@ pub fn description(lines: &[Line<'_>]) -> Result<Description, String> {
         tasks: Vec::new(),
     };
     lines.iter().for_each(|line| add(&mut from, line));
-    describe::description("kv", from).map_err(|bad| bad.to_string())
+    describe::description(None, from).map_err(|bad| bad.to_string())
 }
 
 fn add(to: &mut wit::Description, line: &Line<'_>) {
