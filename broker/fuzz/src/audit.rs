@@ -10,6 +10,7 @@ use warder_core::{
     },
     clock::Timestamp,
     error::ErrorKind,
+    port::backend::MountScope,
     request::{Door, Fields},
     secret::Secret,
 };
@@ -70,14 +71,18 @@ fn record(kind: u8, part: &[u8]) -> Option<Record> {
     let text = std::str::from_utf8(part).ok()?;
     let mut entry = Entry::new(text, Timestamp(u64::from(kind) << 32), "update", text);
     entry.door = (kind & 1 == 1).then_some(Door::Vault);
-    entry.mount = (kind & 2 == 2).then(|| text.into());
+    entry.mount = (kind & 2 == 2).then(|| Arc::new(scope(text)));
     entry.token = (kind & 4 == 4).then(|| Secret::from(text));
     entry.fields = Fields::from_json(part).ok().map(Arc::new);
     let failed = Outcome::Failed { kind: ErrorKind::Internal, detail: text.to_owned().into() };
     Some(match kind >> 4 & 3 {
         0 => Record::open(&entry),
         1 => Record::close(&entry, Outcome::done(Some(Secret::from(part)))),
-        2 => Record::combined(&entry, failed),
-        _ => Record::combined(&entry, Outcome::done(None)),
+        2 => Record::combined(entry, failed),
+        _ => Record::combined(entry, Outcome::done(None)),
     })
+}
+
+fn scope(text: &str) -> MountScope {
+    MountScope { path: text.to_owned(), plugin: text.to_owned(), fingerprint_key: Secret::from("") }
 }

@@ -1,6 +1,6 @@
 //! What broker/fuzz sees of audit: the hidden form of a document, and lines as a worker writes them.
 
-use super::{Record, chain::Chain, digest, line::Formatter};
+use super::{Record, chain::Chain, digest, line::{Formatter, write_content}};
 use crate::secret::Secret;
 
 /// `text` as it stands in a record: every leaf, or the whole, as a digest.
@@ -17,7 +17,9 @@ pub fn log<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<u8> {
     let keys = digest::Keys::new(&Secret::from("salt"));
     let (mut out, mut chain, mut formatter) = (Vec::new(), Chain::default(), Formatter::default());
     for record in records {
-        formatter.write(&mut out, &mut chain, Some(&keys), record);
+        let mut content = Vec::new();
+        write_content(&mut content, Some(&keys), record);
+        formatter.write(&mut out, &mut chain, record, &content);
     }
     out
 }

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use ring::rand::SystemRandom;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use warder_core::{
     broker::Broker,
@@ -17,7 +16,9 @@ use warder_core::{
 use super::{
     Edge,
     decode::{self, Query},
-    grpc, identify, rest, route, vault,
+    grpc, identify,
+    ids::Ids,
+    rest, route, vault,
 };
 
 /// A request's path, decoded.
@@ -72,7 +73,7 @@ pub fn headers<'a>(pairs: impl Iterator<Item = (&'a str, &'a [u8])>) -> Said {
     let _ = identify::honourable(&headers);
     let _ = identify::credential(&headers, Door::Vault);
     Said {
-        id: identify::request_id(&headers, &SystemRandom::new()),
+        id: identify::request_id(&headers, &Ids::new()).to_string(),
         trace: identify::trace_id(&headers).map(str::to_owned),
         token: identify::credential(&headers, Door::Native),
         expected: rest::secrets::expected_version(&headers),
@@ -139,7 +140,7 @@ impl Server {
             metrics: super::metrics::Metrics::new().ok()?,
             dev: false,
             storage: "memory",
-            random: SystemRandom::new(),
+            ids: Ids::new(),
         })))
     }
 

@@ -151,7 +151,7 @@ async fn whole(response: Response<tonic::body::Body>) -> Result<(reply::Reply, O
 #[cfg(feature = "fuzzing")]
 pub(super) async fn fuzzed(edge: Arc<Edge>, peer: Peer, method: usize, headers: HeaderMap, message: &[u8]) -> i32 {
     let method = METHODS[method % METHODS.len()];
-    let call = Arc::new(Call::new(edge, peer, "fuzz".to_owned(), headers.clone(), Instant::now()));
+    let call = Arc::new(Call::new(edge, peer, "fuzz".into(), headers.clone(), Instant::now()));
     let Ok(length) = u32::try_from(message.len()) else { return 0 };
     let frame = [&[0], &length.to_be_bytes()[..], message].concat();
     let mut request = Request::post(method).body(Full::new(Bytes::from(frame))).unwrap_or_default();
