@@ -13,7 +13,7 @@ fn encoding(number: u8) -> Encoding {
 
 /// The bytes as text.
 pub(crate) fn encode(number: u8, bytes: &[u8]) -> Secret {
-    encode::encode(encoding(number), bytes)
+    encode::encode(encoding(number), bytes, number & 4 == 4)
 }
 
 /// The bytes that a text stands for.
