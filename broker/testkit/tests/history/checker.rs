@@ -20,8 +20,9 @@ use std::{collections::HashSet, fmt, hash::Hash};
 
 use timeline::Timeline;
 
-/// Configurations remembered before a search is given up as undecided.
-const BOUND: usize = 300_000;
+/// Configurations remembered before a search is given up as undecided. An order that exists is
+/// mostly found within a few for each operation.
+const BOUND: usize = 200_000;
 
 /// What one object does, told one operation at a time.
 pub(crate) trait Model {
@@ -79,7 +80,16 @@ pub(crate) enum Verdict<S> {
 
 /// Looks for an order of `events` that `model` explains.
 pub(crate) fn check<M: Model>(model: &M, events: &[Event<M::Ask, M::Answer>]) -> Verdict<M::State> {
-    Search::new(model, events).run()
+    check_within(BOUND, model, events)
+}
+
+/// The same, giving up after so many configurations.
+pub(crate) fn check_within<M: Model>(
+    bound: usize,
+    model: &M,
+    events: &[Event<M::Ask, M::Answer>],
+) -> Verdict<M::State> {
+    Search::new(model, events).run(bound)
 }
 
 struct Search<'a, M: Model> {
@@ -122,7 +132,7 @@ impl<'a, M: Model> Search<'a, M> {
         }
     }
 
-    fn run(mut self) -> Verdict<M::State> {
+    fn run(mut self, bound: usize) -> Verdict<M::State> {
         self.settle();
         let mut next = self.timeline.first();
         while !self.timeline.all_answered_are_lifted() {
@@ -134,7 +144,7 @@ impl<'a, M: Model> Search<'a, M> {
                     None => return Verdict::Impossible { order: self.longest.0, state: self.longest.1 },
                 },
             };
-            if self.seen.len() > BOUND {
+            if self.seen.len() > bound {
                 return Verdict::Undecided { order: self.longest.0, state: self.longest.1 };
             }
         }

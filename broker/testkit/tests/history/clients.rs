@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use warder_testkit::{Failure, Random, Result, Suite, Warder};
+use warder_testkit::{Failure, Random, Reply, Result, Suite, Warder};
 
 use crate::checker::Event;
 
@@ -76,6 +76,11 @@ where
         })
     })?;
     Ok(record.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Whether an answer leaves open what happened: out of time, or done and then without a record.
+pub(crate) fn leaves_open(reply: &Reply) -> bool {
+    reply.status == 504 || reply.status >= 500 && reply.text().contains("no audit sink took the record")
 }
 
 /// How often each operation was answered how: `"read value"`.

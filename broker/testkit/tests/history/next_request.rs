@@ -70,8 +70,12 @@ fn nobody_is_told_that_a_tree_is_revoked_before_all_of_it_is() -> Result {
             leaf.get(&read).send()?.expect_status(200)?;
             let body = json!({ "token": first });
             gate.wait();
-            root.post("/v1/auth/token/revoke").json(&body).send()?.expect_status(204)?;
-            alive.fetch_add(usize::from(leaf.get(&read).send()?.status != 401), Ordering::Relaxed);
+            let reply = root.post("/v1/auth/token/revoke").json(&body).send()?;
+            // Without an answer nothing was promised.
+            if !clients::leaves_open(&reply) {
+                reply.expect_status(204)?;
+                alive.fetch_add(usize::from(leaf.get(&read).send()?.status == 200), Ordering::Relaxed);
+            }
             Ok(())
         };
         std::thread::scope(|scope| {

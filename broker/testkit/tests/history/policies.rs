@@ -194,7 +194,7 @@ fn send(root: &Http, holder: &str, number: usize, ask: Ask) -> Result<Option<Ans
     let curl = call.curl();
     let reply = call.send()?;
     Ok(Some(match (ask, reply.status) {
-        (_, 504) => return Ok(None),
+        _ if clients::leaves_open(&reply) => return Ok(None),
         (Ask::Can(secret), 200) => {
             let words = reply.json()?["data"][format!("secret/data/open/{secret}")].to_string();
             if words.contains("read") { Answer::Yes } else { Answer::No }

@@ -3,6 +3,8 @@
 use serde_json::{Value as Json, json};
 use warder_testkit::{Call, Failure, Http, Reply, Result};
 
+use crate::clients;
+
 use super::model::{Answer, Ask, Flags, Value, What};
 
 /// How an operation is asked.
@@ -24,8 +26,7 @@ pub(super) fn send(http: &Http, key: &str, ask: &Ask) -> Result<Option<Answer>> 
     }
     let curl = call.curl();
     let reply = call.send()?;
-    // Out of time: it may have happened.
-    if reply.status == 504 {
+    if clients::leaves_open(&reply) {
         return Ok(None);
     }
     let answer = answer(ask, &reply).map_err(|why| Failure::new(&curl, why))?;

@@ -168,7 +168,7 @@ fn fail(itself: &Http) -> Result<Option<Answer>> {
         401 => Ok(Some(Answer::Refused)),
         403 => Ok(Some(Answer::Done)),
         409 => Ok(Some(Answer::Busy)),
-        504 => Ok(None),
+        _ if clients::leaves_open(&reply) => Ok(None),
         status => Err(format!("a forbidden read answered {status} {}", reply.text()).into()),
     }
 }
