@@ -68,8 +68,7 @@ fn each(
 }
 
 fn numbers(texts: &[String]) -> Result<Vec<i64>> {
-    let number = |text: &String| {
-        text.trim().parse().map_err(|_| Error::invalid("field \"versions\": expected whole numbers"))
-    };
+    let number =
+        |text: &String| text.trim().parse().map_err(|_| Error::invalid("field \"versions\": expected whole numbers"));
     texts.iter().map(number).collect()
 }

@@ -1,6 +1,11 @@
 //! What broker/fuzz sees of audit: the hidden form of a document, and lines as a worker writes them.
 
-use super::{Record, chain::Chain, digest, line::{Formatter, write_content}};
+use super::{
+    Record,
+    chain::Chain,
+    digest,
+    line::{Formatter, write_content},
+};
 use crate::secret::Secret;
 
 /// `text` as it stands in a record: every leaf, or the whole, as a digest.
