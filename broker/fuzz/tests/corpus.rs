@@ -1,6 +1,8 @@
 //! Every target over its whole corpus and over seeded mutations of it: a little of what
 //! `broker/fuzz/coverage` does for hours.
 
+#![expect(clippy::expect_used, reason = "a corpus that cannot be read ends its test")]
+
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use warder_fuzz::{TARGETS, mutate};

@@ -47,7 +47,7 @@ fn neighbours_are_served_while_every_deed_is_done() -> Result {
 
 /// All of them at once.
 fn misbehave(stage: &Stage, n: usize, deeds: &[crate::deed::Deed]) -> Result {
-    let door = if n % 2 == 0 { Door::Native } else { Door::Vault };
+    let door = if n.is_multiple_of(2) { Door::Native } else { Door::Vault };
     let calls: Vec<_> = deeds
         .iter()
         .map(|deed| {
