@@ -3,6 +3,8 @@
 //! Invariant: the labels travel with the bytes through every operation and every store record
 //! (where the barrier authenticates them), so no chain of operations can launder a value.
 
+use std::fmt;
+
 use crate::secret::Secret;
 
 /// How a value appears when it leaves.
@@ -28,12 +30,21 @@ pub struct SealedValue {
 }
 
 /// What stands under one key of a mount's storage.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Content {
     /// The plugin's own bookkeeping.
     Plain(Vec<u8>),
     /// A sealed value with its labels.
     Sealed(SealedValue),
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(bytes) => write!(f, "Plain({} bytes)", bytes.len()),
+            Self::Sealed(value) => f.debug_tuple("Sealed").field(value).finish(),
+        }
+    }
 }
 
 /// A stored record that does not parse.

@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 pub use lifecycle::Initialized;
 
@@ -103,6 +103,8 @@ pub struct Broker {
     open: AtomicBool,
     /// Held while the store is initialized, opened or closed.
     turning: Mutex<()>,
+    /// Counts how often the barrier was closed.
+    closings: watch::Sender<u64>,
 }
 
 impl Broker {
@@ -131,6 +133,7 @@ impl Broker {
             turns: Turns::default(),
             open: AtomicBool::new(false),
             turning: Mutex::default(),
+            closings: watch::Sender::new(0),
         })
     }
 
@@ -163,6 +166,13 @@ impl Broker {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
+    }
+
+    /// Changes each time the barrier was closed: doors then end their connections, whose buffers
+    /// hold what was last sent.
+    #[must_use]
+    pub fn closings(&self) -> watch::Receiver<u64> {
+        self.closings.subscribe()
     }
 
     /// The audit log.

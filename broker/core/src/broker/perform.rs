@@ -87,8 +87,10 @@ impl Broker {
             false => None,
         };
         let served = self.sys.serve(matched, &ask).await;
-        if served.is_err() && turn.is_some() {
-            self.reopen_doors();
+        match (&turn, &served) {
+            (Some(_), Ok(_)) => self.closings.send_modify(|closings| *closings += 1),
+            (Some(_), Err(_)) => self.reopen_doors(),
+            (None, _) => {}
         }
         let Served { answer, auth, warnings } = served?;
         Ok(Reply { auth, ..admission.reply(answer, warnings, false) })

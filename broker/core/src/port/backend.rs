@@ -1,7 +1,7 @@
 //! Port: a plugin that serves a mount. Mirrors the WIT world `backend-plugin` in plain types,
 //! so that core's rules are tested without wasm.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -114,7 +114,6 @@ pub struct Target {
 }
 
 /// A request as the plugin sees it.
-#[derive(Debug)]
 pub struct Call {
     /// Request id.
     pub id: String,
@@ -130,6 +129,15 @@ pub struct Call {
     pub default_ttl: Duration,
     /// Longest time to live of the mount.
     pub max_ttl: Duration,
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, operation, target, secrets, .. } = self;
+        let mut shown = f.debug_struct("Call");
+        shown.field("id", id).field("operation", operation).field("target", target).field("secrets", secrets);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// Who asks, as far as a plugin may learn it.
@@ -155,7 +163,6 @@ pub struct Observed {
 }
 
 /// A plugin's answer.
-#[derive(Debug)]
 pub enum PluginAnswer {
     /// JSON text with nulls where the sealed values go.
     Document {
@@ -184,6 +191,18 @@ pub enum PluginAnswer {
         /// Body.
         body: Vec<u8>,
     },
+}
+
+impl fmt::Debug for PluginAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Document { .. } => "Document(..)",
+            Self::Gone { .. } => "Gone(..)",
+            Self::Names(_) => "Names(..)",
+            Self::Nothing => "Nothing",
+            Self::Raw { .. } => "Raw(..)",
+        })
+    }
 }
 
 /// What a plugin returned.

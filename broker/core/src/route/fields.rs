@@ -1,7 +1,7 @@
 //! From a request's fields to what a plugin may see: validated, coerced, defaults filled in,
 //! sensitive ones lifted out.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use crate::{
     duration,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What [`lift`] makes of a request's fields.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Lifted {
     /// A JSON object without the sensitive fields.
     pub data: String,
@@ -22,6 +22,12 @@ pub struct Lifted {
     pub secrets: Vec<(String, SealedValue)>,
     /// Fields that the route does not know; they were dropped.
     pub unknown: Vec<String>,
+}
+
+impl fmt::Debug for Lifted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lifted").field("secrets", &self.secrets).field("unknown", &self.unknown).finish_non_exhaustive()
+    }
 }
 
 /// Validates `fields` against the route and takes the sensitive ones out. Captures win over

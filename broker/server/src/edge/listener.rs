@@ -27,7 +27,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// Buffer of one HTTP/1 connection: the largest head that we answer in our own words.
 const HEAD_BYTES: usize = 128 << 10;
 
-/// Serves until `stop` turns true, then drains.
+/// Serves until `stop` turns true, then drains. When the barrier is closed, open requests end and
+/// their connections with them: buffers of a kept connection hold what it last carried.
 pub(crate) async fn run(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -35,12 +36,17 @@ pub(crate) async fn run(
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(edge.limits.connections));
-    let graceful = GracefulShutdown::new();
+    let mut graceful = GracefulShutdown::new();
+    let mut closings = edge.broker.closings();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
             () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
+            Ok(()) = closings.changed() => {
+                connections.spawn(std::mem::take(&mut graceful).shutdown());
+                continue;
+            }
             accepted = accept(&listener, &room) => accepted,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
