@@ -5,14 +5,15 @@ use std::{
     fs,
     io::Write as _,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::Duration,
 };
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use warder_testkit::{Failure, Http, Process, Result, TempDir, Warder, temp_dir};
+use warder_testkit::{Failure, Guest, Http, Process, Result, SmallDisk, TempDir, Warder, temp_dir};
 
 use crate::{
     forward::Forward,
@@ -29,10 +30,27 @@ pub(crate) enum Over {
     Tls,
 }
 
+/// What lies on a small disk, to be filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    Audit,
+    Storage,
+}
+
+impl Full {
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Audit => "log",
+            Self::Storage => "data",
+        }
+    }
+}
+
 /// A Warder of a test's own, and all it leaves behind.
 pub(crate) struct Broker {
     folder: TempDir,
     over: Over,
+    full: Option<Full>,
     process: Process,
     http: Http,
     forward: Option<Forward>,
@@ -57,6 +75,15 @@ impl Keys {
 impl Broker {
     /// A new store; nothing is initialized.
     pub(crate) fn start(over: Over) -> Result<Self> {
+        Self::prepared(over, None)
+    }
+
+    /// One of whose folders is a disk of 8 MiB.
+    pub(crate) fn on_small_disk(full: Full) -> Result<Self> {
+        Self::prepared(Over::Plain, Some(full))
+    }
+
+    fn prepared(over: Over, full: Option<Full>) -> Result<Self> {
         let folder = temp_dir()?;
         for name in ["data", "log", "tmp"] {
             fs::create_dir(folder.path().join(name))?;
@@ -65,15 +92,15 @@ impl Broker {
             generate_simple_self_signed(["127.0.0.1".to_owned()]).map_err(|why| why.to_string())?;
         fs::write(folder.path().join("cert.pem"), cert.pem())?;
         fs::write(folder.path().join("key.pem"), signing_key.serialize_pem())?;
-        fs::write(folder.path().join("warder.toml"), config(folder.path(), over))?;
-        let (process, http, forward) = run(folder.path(), over)?;
-        Ok(Self { folder, over, process, http, forward, said: String::new() })
+        fs::write(folder.path().join("warder.toml"), config(folder.path(), over, full)?)?;
+        let (process, http, forward) = run(folder.path(), over, full)?;
+        Ok(Self { folder, over, full, process, http, forward, said: String::new() })
     }
 
     /// Ends it with a signal and starts it over the same store: sealed.
     pub(crate) fn restart(&mut self) -> Result {
         self.stop()?;
-        (self.process, self.http, self.forward) = run(self.folder.path(), self.over)?;
+        (self.process, self.http, self.forward) = run(self.folder.path(), self.over, self.full)?;
         Ok(())
     }
 
@@ -100,6 +127,12 @@ impl Broker {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// The disk that can be filled, as only its process sees it.
+    pub(crate) fn small_disk(&self) -> PathBuf {
+        let folder = self.full.map_or("tmp", Full::folder);
+        small_disk(self.folder.path(), folder).seen_of(self.pid())
     }
 
     /// Its storage as it stands, opened with the keys of a copy's own working out.
@@ -173,27 +206,43 @@ impl Broker {
         }
         let mut finds = search.look("stdout and stderr", said.as_bytes());
         finds.extend(places::files(search, self.folder.path())?);
+        if self.full.is_some() {
+            finds.extend(places::files(search, &self.small_disk())?);
+        }
         Ok(finds)
     }
 }
 
-fn config(folder: &Path, over: Over) -> String {
+fn config(folder: &Path, over: Over, full: Option<Full>) -> Result<String> {
     let folder = folder.display();
+    let plugin = Guest::Misbehave.path()?;
+    let digest = digest(&SHA256, &fs::read(&plugin)?);
+    let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    // Where records must not be taken, no other sink may take them.
+    let console = if full == Some(Full::Audit) { "" } else { "[audit.console]\ntype = \"stdout\"\n" };
     let tls = match over {
         Over::Plain => "tls_disable = true".to_owned(),
         Over::Tls => format!("tls.cert_file = \"{folder}/cert.pem\"\ntls.key_file = \"{folder}/key.pem\""),
     };
-    format!(
+    Ok(format!(
         "[listener]\naddress = \"127.0.0.1:0\"\n{tls}\n\
          [storage]\ntype = \"redb\"\npath = \"{folder}/data/warder.redb\"\n\
          [audit.main]\ntype = \"file\"\npath = \"{folder}/log/main.log\"\n\
          [audit.second]\ntype = \"file\"\npath = \"{folder}/log/second.log\"\n\
-         [audit.console]\ntype = \"stdout\"\n"
-    )
+         [plugins.misbehave]\nfile = \"{}\"\nsha256 = \"{digest}\"\n{console}",
+        plugin.display()
+    ))
 }
 
-fn run(folder: &Path, over: Over) -> Result<(Process, Http, Option<Forward>)> {
-    let mut command = Command::new(Warder::program()?);
+fn small_disk(folder: &Path, name: &str) -> SmallDisk {
+    SmallDisk::new(&folder.join(name), 8 << 10)
+}
+
+fn run(folder: &Path, over: Over, full: Option<Full>) -> Result<(Process, Http, Option<Forward>)> {
+    let mut command = match full {
+        Some(full) => small_disk(folder, full.folder()).command(Warder::program()?),
+        None => Command::new(Warder::program()?),
+    };
     command.args(["serve", "--log", "trace", "--config"]).arg(folder.join("warder.toml"));
     command.current_dir(folder).env("TMPDIR", folder.join("tmp")).env("RUST_BACKTRACE", "full");
     let process = Process::spawn("warder", &mut command)?;

@@ -5,6 +5,7 @@
 //! Names and paths are visible by design (SECURITY.md), so no mark is one.
 
 mod broker;
+mod failures;
 mod forward;
 mod keys;
 mod marks;

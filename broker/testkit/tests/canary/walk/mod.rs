@@ -5,6 +5,7 @@
 
 mod cli;
 mod grpc;
+mod plugin;
 mod refused;
 mod rest;
 mod vault;
@@ -62,6 +63,7 @@ impl<'a> Walk<'a> {
         vault::walk(self)?;
         grpc::walk(self)?;
         cli::walk(self)?;
+        plugin::walk(self)?;
         refused::walk(self)
     }
 
