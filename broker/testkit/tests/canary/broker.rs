@@ -201,7 +201,7 @@ impl Broker {
     /// What is left when it has ended.
     pub(crate) fn left(&self, search: &Search) -> Result<Vec<Find>> {
         let said = self.said.clone() + &self.process.stdout() + &self.process.stderr();
-        if !said.contains("TRACE") {
+        if !said.contains(" DEBUG ") {
             return Err(Failure::from("the log is not at its most verbose"));
         }
         let mut finds = search.look("stdout and stderr", said.as_bytes());
