@@ -18,7 +18,7 @@ use warder_core::{broker::Broker, error::Error, identity::Peer, secret::Secret};
 use super::{
     failure::Failure,
     output,
-    serve::{Logging, until_told},
+    serve::{Logging, Signals},
 };
 use crate::{
     config::{AuditConfig, Config, ListenerConfig, SealConfig, StorageConfig},
@@ -64,6 +64,7 @@ impl std::fmt::Debug for Dev {
 impl Dev {
     pub(super) async fn run(self) -> Result<(), Failure> {
         self.logging.start()?;
+        let signals = Signals::watch()?;
         if let Some(folder) = &self.data_dir {
             make(folder)?;
         }
@@ -79,7 +80,7 @@ impl Dev {
         let wired = wire::wire(&config, true).await.map_err(|e| Failure::other(e.to_string()))?;
         let token = self.open(wired.broker()).await?;
         output::bytes(self.banner(wired.address(), &token, &audit).as_bytes())?;
-        until_told(wired.serve()).await
+        signals.until_told(wired.serve()).await
     }
 
     fn config(&self, audit: &Path) -> Config {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{failure::Failure, output};
 use crate::{
@@ -45,25 +45,42 @@ impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let config = Config::read(&self.config).map_err(|e| Failure::usage(e.to_string()))?;
         self.logging.start()?;
+        let signals = Signals::watch()?;
         let running = wire::start(&config).await.map_err(|e| Failure::other(e.to_string()))?;
         let scheme = if running.tls { "https" } else { "http" };
         output::bytes(format!("listening on {scheme}://{}\n", running.address).as_bytes())?;
-        until_told(running).await
+        signals.until_told(running).await
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then drains.
-pub(crate) async fn until_told(running: Running) -> Result<(), Failure> {
-    let watch = |kind| signal(kind).map_err(|e| Failure::other(format!("cannot watch for signals: {e}")));
-    let (mut term, mut int, mut hup) =
-        (watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?, watch(SignalKind::hangup())?);
-    loop {
-        tokio::select! {
-            _ = term.recv() => break,
-            _ = int.recv() => break,
-            _ = hup.recv() => running.reopen(),
-        }
+/// The signals that a server heeds. Watched before it says that it listens: whoever reads that may
+/// send one at once.
+pub(crate) struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    pub(crate) fn watch() -> Result<Self, Failure> {
+        let watch = |kind| signal(kind).map_err(|e| Failure::other(format!("cannot watch for signals: {e}")));
+        Ok(Self {
+            term: watch(SignalKind::terminate())?,
+            int: watch(SignalKind::interrupt())?,
+            hup: watch(SignalKind::hangup())?,
+        })
     }
-    running.shutdown().await;
-    Ok(())
+
+    /// Serves until SIGTERM or SIGINT, then drains.
+    pub(crate) async fn until_told(mut self, running: Running) -> Result<(), Failure> {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => break,
+                _ = self.int.recv() => break,
+                _ = self.hup.recv() => running.reopen(),
+            }
+        }
+        running.shutdown().await;
+        Ok(())
+    }
 }
