@@ -9,6 +9,7 @@
 mod bare;
 mod floor;
 mod get;
+mod hostile;
 mod instance;
 mod load;
 mod machine;
@@ -31,7 +32,7 @@ use warder_testkit::Result;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Every command with what it measures, in the order of `all`.
-const COMMANDS: [(&str, &str); 8] = [
+const COMMANDS: [(&str, &str); 9] = [
     ("get", "a cached read against a bare axum answer of the same bytes"),
     ("sandbox", "an uncached read: processor time a request, and the sandbox's share of it"),
     ("put", "durable writes at 1 and 256 in flight against the bare engine"),
@@ -39,6 +40,7 @@ const COMMANDS: [(&str, &str); 8] = [
     ("instance", "one call in a fresh sandbox"),
     ("start", "from exec to ready"),
     ("rss", "resident memory, idle and with 100,000 secrets"),
+    ("hostile", "p99 of reads alone and beside a plugin that misbehaves"),
     ("openbao", "reads and writes side by side with OpenBao (`make parts` gets it)"),
 ];
 
@@ -88,6 +90,7 @@ async fn measure(name: &str) -> Result {
     println!("\n## {name}\n\n{}\n", machine::head().await?);
     match name {
         "get" => get::run().await,
+        "hostile" => block_in_place(hostile::run),
         "instance" => instance::run().await,
         "openbao" => openbao::run().await,
         "put" => put::run().await,
