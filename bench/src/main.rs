@@ -23,13 +23,8 @@ mod server;
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
 use tokio::task::block_in_place;
 use warder_testkit::Result;
-
-/// What the product has beneath its wiping, so that no floor is slower for its allocator.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Every command with what it measures, in the order of `all`.
 const COMMANDS: [(&str, &str); 9] = [
