@@ -23,6 +23,9 @@ use crate::{
     search::{Find, Search},
 };
 
+/// For a start on a machine that does much else; a start that hangs ends here.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// How clients reach it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
@@ -246,7 +249,7 @@ fn run(folder: &Path, over: Over, full: Option<Full>) -> Result<(Process, Http, 
     command.args(["serve", "--log", "trace", "--config"]).arg(folder.join("warder.toml"));
     command.current_dir(folder).env("TMPDIR", folder.join("tmp")).env("RUST_BACKTRACE", "full");
     let process = Process::spawn("warder", &mut command)?;
-    let address = process.wait_for(Duration::from_secs(60), listening)?;
+    let address = process.wait_for(PATIENCE, listening)?;
     let forward = match over {
         Over::Plain => None,
         Over::Tls => Some(Forward::start(address, &folder.join("cert.pem"))?),
