@@ -39,6 +39,7 @@ fmt: ## Check the format
 	cargo fmt $(PLUGINS) --all --check
 
 lint: ## Run clippy, warnings denied
+	cargo metadata --manifest-path broker/fuzz/coverage/Cargo.toml --locked --format-version 1 >/dev/null
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
 	cargo clippy $(PLUGINS) --workspace --all-targets --locked -- -D warnings
 	cargo clippy $(PLUGINS) --workspace --lib --target wasm32-wasip2 --locked -- -D warnings
