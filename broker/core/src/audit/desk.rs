@@ -1,5 +1,5 @@
 //! A sink with its chain and its buffer: where lines are made and handed over. The sink's worker
-//! writes here, and callers whose record waits for no disk (see `Audit::at_once`).
+//! writes here, and callers whose record waits for no disk (see `quick.rs`).
 //!
 //! Invariant: the chain moves only when the sink took the records.
 
@@ -9,8 +9,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{chain::Chain, entry::Record, lane::Lane, line::Formatter, verify::MAX_LINE_BYTES};
-use crate::port::sink::Sink;
+use super::{chain::Chain, lane::Lane, line::Formatter, verify::MAX_LINE_BYTES};
+use crate::{clock::Timestamp, port::sink::Sink};
 
 /// A group takes no further record once it is this long.
 const MAX_GROUP_BYTES: usize = 1 << 20;
@@ -91,7 +91,7 @@ impl Desk {
     }
 
     /// Puts a record's line into the buffer; false when it is longer than a line may be.
-    pub(super) fn put(&mut self, record: &Record, content: &[u8]) -> bool {
+    pub(super) fn put(&mut self, time: Timestamp, content: &[u8]) -> bool {
         let start = self.buffer.len();
         if start == 0 {
             self.next = self.chain.unwrap_or_default();
@@ -99,7 +99,7 @@ impl Desk {
             self.formatter.missed = self.tells.saturating_sub(self.told);
         }
         let (before, missed) = (self.next, self.formatter.missed);
-        self.formatter.write(&mut self.buffer, &mut self.next, record, content);
+        self.formatter.write(&mut self.buffer, &mut self.next, time, content);
         let fits = self.buffer.len() - start <= MAX_LINE_BYTES;
         if !fits {
             self.buffer.truncate(start);

@@ -189,6 +189,11 @@ impl Record {
         self.entry.effects && matches!(self.phase, Phase::Open)
     }
 
+    /// What it is dated.
+    pub(super) fn moment(&self) -> Timestamp {
+        self.time.unwrap_or(self.entry.time)
+    }
+
     /// Dates a closing record.
     pub(super) fn stamp(&mut self, now: Timestamp) {
         self.time.get_or_insert(now);

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 /// How often a failed sink is offered a record, to see whether it recovered.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// An append that should wait for nothing and took longer means that the sink is in trouble.
-const SLOW: Duration = Duration::from_millis(10);
+pub(super) const SLOW: Duration = Duration::from_millis(10);
 /// How long callers then leave the sink to its worker.
 const DISTRUST: Duration = Duration::from_secs(10);
 
@@ -96,8 +96,18 @@ impl Moment {
         Self(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX).max(1))
     }
 
-    fn plus(self, duration: Duration) -> u64 {
-        self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+    /// The moment that [`Moment::count`] stands for.
+    pub(super) const fn at(count: u64) -> Self {
+        Self(count)
+    }
+
+    /// Microseconds.
+    pub(super) const fn count(self) -> u64 {
+        self.0
+    }
+
+    pub(super) fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
 }
 
@@ -173,7 +183,7 @@ impl Lane {
 
     fn hangs(&self, now: Moment) -> bool {
         let since = self.busy_since.load(Ordering::Acquire);
-        let hangs = since != 0 && now.0 > Moment(since).plus(self.config.deadline);
+        let hangs = since != 0 && now > Moment(since).plus(self.config.deadline);
         if hangs && self.probe_at.compare_exchange(0, now.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.explain(format!("no answer within {:?}", self.config.deadline));
             if self.busy_since.load(Ordering::Acquire) != since {
@@ -186,7 +196,7 @@ impl Lane {
 
     fn may_probe(&self, now: Moment) -> bool {
         let at = self.probe_at.load(Ordering::Acquire);
-        let next = now.plus(PROBE_EVERY);
+        let next = now.plus(PROBE_EVERY).0;
         at == 0
             || (at <= now.0 && self.probe_at.compare_exchange(at, next, Ordering::AcqRel, Ordering::Acquire).is_ok())
     }
@@ -259,8 +269,8 @@ impl Lane {
     /// An append that should have waited for nothing began then and has ended.
     pub(super) fn judge(&self, began: Moment) {
         let now = self.now();
-        if now.0 > began.plus(SLOW) {
-            self.distrusted.store(now.plus(DISTRUST), Ordering::Release);
+        if now > began.plus(SLOW) {
+            self.distrusted.store(now.plus(DISTRUST).0, Ordering::Release);
         }
     }
 
@@ -275,7 +285,7 @@ impl Lane {
     /// The sink refused `count` records.
     pub(super) fn refused(&self, count: usize, error: &io::Error) {
         self.failures.fetch_add(count as u64, Ordering::Relaxed);
-        self.probe_at.store(self.now().plus(PROBE_EVERY), Ordering::Release);
+        self.probe_at.store(self.now().plus(PROBE_EVERY).0, Ordering::Release);
         self.explain(error.to_string());
     }
 

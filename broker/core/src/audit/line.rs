@@ -27,11 +27,11 @@ pub(super) struct Formatter {
 }
 
 impl Formatter {
-    /// Appends `record` as the next line of `chain`.
-    pub(super) fn write(&mut self, out: &mut Vec<u8>, chain: &mut Chain, record: &Record, content: &[u8]) {
+    /// Appends a record of this time and content as the next line of `chain`.
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, chain: &mut Chain, time: Timestamp, content: &[u8]) {
         let start = out.len();
         out.extend_from_slice(b"{\"time\":");
-        self.write_time(out, record.time.unwrap_or(record.entry.time));
+        self.write_time(out, time);
         out.push(b',');
         chain.write_links(out);
         self.write_missed(out);

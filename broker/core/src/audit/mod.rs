@@ -52,13 +52,17 @@ pub mod fuzzing;
 mod lane;
 mod line;
 mod quick;
+mod slip;
 #[cfg(test)]
 mod tests;
 pub mod verify;
 mod worker;
 
 use std::{
+    future::poll_fn,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError, mpsc},
+    task::Poll,
     thread::Thread,
     time::{Duration, Instant},
 };
@@ -66,6 +70,7 @@ use std::{
 pub use digest::{AnswerDigest, hmac_text};
 pub use entry::{Entry, Outcome, Record};
 pub use lane::{SinkConfig, SinkStatus};
+use tokio::sync::oneshot;
 pub use verify::MAX_LINE_BYTES;
 
 use crate::{
@@ -78,7 +83,8 @@ use desk::Desk;
 use digest::Keys;
 use entry::Pending;
 use lane::Lane;
-use quick::Written;
+use quick::{Tray, Waiting};
+use slip::Written;
 use worker::Worker;
 
 /// The audit log: all sinks, each behind its own worker.
@@ -86,8 +92,9 @@ pub struct Audit {
     lanes: Vec<Arc<Lane>>,
     workers: Vec<Running>,
     clock: Arc<dyn Clock>,
-    /// Held by the one caller that writes its record itself.
-    pen: Mutex<()>,
+    started: Instant,
+    /// Records that their callers write.
+    tray: Tray,
 }
 
 struct Running {
@@ -106,7 +113,7 @@ impl Audit {
     pub fn start(sinks: Vec<(SinkConfig, Box<dyn Sink>)>, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         lane::check(sinks.iter().map(|(config, _)| config))?;
         let started = Instant::now();
-        let mut audit = Self { lanes: Vec::new(), workers: Vec::new(), clock, pen: Mutex::default() };
+        let mut audit = Self { lanes: Vec::new(), workers: Vec::new(), clock, started, tray: Tray::default() };
         for (config, sink) in sinks {
             let (orders, received) = mpsc::sync_channel(config.queue);
             let lane = Arc::new(Lane::new(config, sink.is_quick(), started));
@@ -143,28 +150,45 @@ impl Audit {
     ///
     /// # Cancel safety
     /// A record once offered is written even when nobody waits any more.
-    pub async fn record(&self, mut record: Record) -> Result<()> {
+    pub async fn record(&self, record: Record) -> Result<()> {
+        let recording = self.begin(record);
+        recording.let_others_begin().await;
+        recording.taken().await
+    }
+
+    /// The first half of [`Audit::record`], which waits for nothing: for callers with a bound of
+    /// their own on the second half, who need no timer when that is over at once.
+    pub fn begin(&self, mut record: Record) -> Recording<'_> {
         record.stamp(self.clock.now());
-        let written = self.at_once(&record).await;
-        if written.taken() && written.decided() == self.lanes.len() {
-            return Ok(());
-        }
-        let (pending, confirmed) = Pending::new(record, self.lanes.len() - written.decided());
+        let on_the_way = self.at_once(&record);
+        Recording { audit: self, record, on_the_way }
+    }
+
+    /// Offers a record to the sinks that do not have it and waits for any of them.
+    async fn deliver(&self, record: Record, on_the_way: Option<Waiting<'_>>) -> Result<()> {
+        let written = on_the_way.as_ref().map(Waiting::written).unwrap_or_default();
+        let (pending, confirmed) = Pending::new(record, self.lanes.len() - written.count());
         let patience = self.offer(&pending, written);
         drop(pending);
         let waking = Waking(self);
         if written.taken() {
             return Ok(());
         }
-        let patience = patience.ok_or_else(unavailable)?;
         // Whoever else is ready runs first and gives its record too: one waking serves them all,
         // and a worker that sleeps and wakes for each record would cost more than the record.
         tokio::task::yield_now().await;
         drop(waking);
-        match tokio::time::timeout(patience, confirmed).await {
-            Ok(Ok(true)) => Ok(()),
+        let patience = patience.max(self.patience(written)).ok_or_else(unavailable)?;
+        match tokio::time::timeout(patience, taken(on_the_way, confirmed)).await {
+            Ok(true) => Ok(()),
             _ => Err(unavailable()),
         }
+    }
+
+    /// How long a record may take that was offered to these sinks; none when it was to none.
+    fn patience(&self, written: Written) -> Option<Duration> {
+        let offered = self.lanes.iter().enumerate().filter(|(at, _)| written.offered(*at));
+        offered.map(|(_, lane)| lane.deadline()).max()
     }
 
     /// How each sink is doing.
@@ -199,6 +223,62 @@ impl Audit {
         }
         patience
     }
+}
+
+/// A record that is on its way to the sinks.
+#[must_use = "nothing may happen before it was taken"]
+pub struct Recording<'a> {
+    audit: &'a Audit,
+    record: Record,
+    on_the_way: Option<Waiting<'a>>,
+}
+
+impl Recording<'_> {
+    /// Lets whoever else is ready run first: its record may go the same way as this one.
+    pub async fn let_others_begin(&self) {
+        if self.on_the_way.is_some() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits until the first sink took it.
+    ///
+    /// # Errors
+    /// As [`Audit::record`] has them.
+    ///
+    /// # Cancel safety
+    /// As [`Audit::record`] has it.
+    pub async fn taken(self) -> Result<()> {
+        let Self { audit, record, mut on_the_way } = self;
+        if let Some(waiting) = &mut on_the_way {
+            let written = waiting.soon().await;
+            if written.taken() && written.count() == audit.lanes.len() {
+                return Ok(());
+            }
+        }
+        Box::pin(audit.deliver(record, on_the_way)).await
+    }
+}
+
+/// Whether a sink takes the record, be it from a caller who had begun with it or from a worker.
+async fn taken(mut on_the_way: Option<Waiting<'_>>, confirmed: oneshot::Receiver<bool>) -> bool {
+    let mut confirmed = Some(confirmed);
+    poll_fn(|context| {
+        if let Some(Poll::Ready(written)) = on_the_way.as_mut().map(|way| Pin::new(way).poll(context)) {
+            if written.taken() {
+                return Poll::Ready(true);
+            }
+            on_the_way = None;
+        }
+        if let Some(Poll::Ready(answer)) = confirmed.as_mut().map(|way| Pin::new(way).poll(context)) {
+            if answer == Ok(true) {
+                return Poll::Ready(true);
+            }
+            confirmed = None;
+        }
+        if on_the_way.is_none() && confirmed.is_none() { Poll::Ready(false) } else { Poll::Pending }
+    })
+    .await
 }
 
 /// Wakes the workers when it is dropped, and so even when the caller hangs up in between.

@@ -103,7 +103,7 @@ impl Worker {
         while let Some(pending) = next {
             content.clear();
             write_content(&mut content, keys.as_deref(), &pending.record);
-            if desk.put(&pending.record, &content) {
+            if desk.put(pending.record.moment(), &content) {
                 self.take(pending);
             } else {
                 self.lane.dequeued();

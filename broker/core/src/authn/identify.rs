@@ -34,7 +34,7 @@ impl Tokens {
         }
         let now = self.clock.now();
         if let Some(body) = text::batch_body(credential) {
-            let entry = self.open_batch(body).await?.filter(|entry| entry.lives(now));
+            let entry = Box::pin(self.open_batch(body)).await?.filter(|entry| entry.lives(now));
             return Ok(entry.ok_or(Refusal::Unauthenticated)?.identity(String::new()));
         }
         let Some(digest) = self.digest(credential).await? else { return Err(Refusal::Unauthenticated.into()) };
@@ -79,7 +79,7 @@ impl Tokens {
             return Ok(Some(known));
         }
         let ticket = self.known.ticket();
-        let Some(entry) = get(self.storage.as_ref(), &keys::id(digest)).await? else { return Ok(None) };
+        let Some(entry) = Box::pin(get(self.storage.as_ref(), &keys::id(digest))).await? else { return Ok(None) };
         let known = Arc::new(Known::parse(digest, &entry.value)?);
         self.known.keep(ticket, digest, known.clone());
         Ok(Some(known))

@@ -32,7 +32,7 @@ impl<T: Send + Sync + 'static> Seed<T> {
             return Ok(Some(made));
         }
         let ticket = self.memo.ticket();
-        let Some(entry) = get(storage, self.key).await? else { return Ok(None) };
+        let Some(entry) = Box::pin(get(storage, self.key)).await? else { return Ok(None) };
         let made = Arc::new((self.make)(entry.value.expose()));
         self.memo.keep(ticket, (), made.clone());
         Ok(Some(made))

@@ -153,7 +153,7 @@ impl Policies {
         let hash = self.hasher.hash_one(names);
         match self.acls.find(&hash) {
             Some(compiled) if *compiled.names == *names => Ok(compiled.acl),
-            _ => self.compile(hash, names).await,
+            _ => Box::pin(self.compile(hash, names)).await,
         }
     }
 

@@ -71,19 +71,19 @@ impl Broker {
     pub(super) async fn admit(self: &Arc<Self>, request: Request) -> Result<Admission> {
         let mut entry = self.entry(&request);
         if !self.is_open() {
-            return self.refuse(entry, self.closed()).await;
+            return Box::pin(self.refuse(entry, self.closed())).await;
         }
         let identity = match &request.credential {
             None => None,
             Some(token) => match self.sys.tokens.identify(token).await {
                 Ok(identity) => Some(identity),
-                Err(error) => return self.refuse(entry, error).await,
+                Err(error) => return Box::pin(self.refuse(entry, error)).await,
             },
         };
         entry.identity.clone_from(&identity);
         match self.admitted(request, identity, &mut entry).await {
             Ok(admission) => Ok(admission),
-            Err(error) => self.refuse(entry, error).await,
+            Err(error) => Box::pin(self.refuse(entry, error)).await,
         }
     }
 
@@ -114,7 +114,7 @@ impl Broker {
         entry.operation = operation.word();
         // A use is a use, allowed or not.
         if identity.counted {
-            self.sys.tokens.spend(&identity).await?;
+            Box::pin(self.sys.tokens.spend(&identity)).await?;
         }
         let permit = decided?;
         let place = found.place?;
@@ -191,10 +191,10 @@ impl Broker {
         if let Ok(Place::Plugin(spot)) = &mut found.place {
             if writes(*operation) {
                 let turn = self.turns.of(&spot.mount.uuid, &spot.target.captures).lock_owned();
-                spot.turn = Some(timeout(request.deadline, turn).await.map_err(|_| crowded(spot))?);
+                spot.turn = Some(Box::pin(timeout(request.deadline, turn)).await.map_err(|_| crowded(spot))?);
             }
             if *operation == Operation::Update && spot.route.verbs.contains(&Operation::Create) {
-                *operation = self.create_or_update(request, spot, identity).await?;
+                *operation = Box::pin(self.create_or_update(request, spot, identity)).await?;
             }
         }
         let privileged = match &found.place {
@@ -286,8 +286,7 @@ impl Broker {
 
     /// An answer from memory leaves once its one record was taken.
     pub(super) async fn recorded(&self, admission: Admission, hit: Hit) -> Result<Reply> {
-        let outcome = Outcome::of(&hit.reply, Some(hit.digest));
-        self.sys.audit.record(Record::combined(admission.entry, outcome)).await?;
+        self.sys.audit.record(hit.record(admission)).await?;
         Ok(hit.reply)
     }
 }
@@ -295,7 +294,14 @@ impl Broker {
 /// An answer from memory.
 pub(super) struct Hit {
     pub(super) reply: Reply,
-    pub(super) digest: Arc<audit::AnswerDigest>,
+    digest: Arc<audit::AnswerDigest>,
+}
+
+impl Hit {
+    /// Its one record.
+    pub(super) fn record(&self, admission: Admission) -> Record {
+        Record::combined(admission.entry, Outcome::of(&self.reply, Some(self.digest.clone())))
+    }
 }
 
 impl Admission {

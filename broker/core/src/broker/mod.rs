@@ -24,7 +24,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Mutex, watch};
+use tokio::{
+    sync::{Mutex, watch},
+    time::{Instant, timeout_at},
+};
 
 pub use lifecycle::Initialized;
 
@@ -47,6 +50,7 @@ use crate::{
     sys::Sys,
     txn::TxnLimits,
 };
+use admit::Admission;
 use plugin::Loaded;
 use turns::Turns;
 
@@ -150,10 +154,17 @@ impl Broker {
             // A timer looks at the work first: an answer that is at hand would still be given.
             return Err(late(deadline));
         }
-        match tokio::time::timeout(deadline, self.answer(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(late(deadline)),
-        }
+        let until = Instant::now() + deadline;
+        let late = |_| late(deadline);
+        let admission = timeout_at(until, self.admit(request)).await.map_err(late)??;
+        let Some(hit) = self.recall(&admission) else {
+            return Box::pin(timeout_at(until, self.performed(admission))).await.map_err(late)?;
+        };
+        let recording = self.sys.audit.begin(hit.record(admission));
+        // Outside of the timer, which is not set as long as what it bounds is at hand.
+        recording.let_others_begin().await;
+        timeout_at(until, recording.taken()).await.map_err(late)??;
+        Ok(hit.reply)
     }
 
     /// Where the barrier stands.
@@ -193,11 +204,7 @@ impl Broker {
         self.sys.tokens.counts()
     }
 
-    async fn answer(self: &Arc<Self>, request: Request) -> Result<Reply> {
-        let admission = self.admit(request).await?;
-        if let Some(hit) = self.recall(&admission) {
-            return self.recorded(admission, hit).await;
-        }
+    async fn performed(self: &Arc<Self>, admission: Admission) -> Result<Reply> {
         let this = self.clone();
         let span = tracing::info_span!("request", request.id = &*admission.id);
         // Detached: a hang-up loses no lease and no record.

@@ -126,7 +126,7 @@ impl Mounts {
             return Ok(table);
         }
         let ticket = self.memo.ticket();
-        let table = Arc::new(self.load().await?);
+        let table = Arc::new(Box::pin(self.load()).await?);
         self.memo.keep(ticket, (), table.clone());
         Ok(table)
     }

@@ -125,6 +125,9 @@ pub(super) async fn http(
         async move { Ok::<_, std::convert::Infallible>(grpc::or_http(edge, peer, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    // A client that only closed its half still waits; looking for that would cost a buffer each
+    // time that an answer is not there at once.
+    builder.http1().half_close(true);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.slow_head).max_buf_size(HEAD_BYTES);
     builder
         .http2()

@@ -42,6 +42,8 @@ struct Double {
     panicking: AtomicBool,
     quick: AtomicBool,
     appends: AtomicUsize,
+    /// Those of them that a worker's thread made.
+    by_workers: AtomicUsize,
     reopens: AtomicUsize,
     gate: Mutex<Option<(Sender<()>, Receiver<()>)>>,
 }
@@ -96,6 +98,10 @@ impl SinkDouble {
     fn appends(&self) -> usize {
         self.0.appends.load(Ordering::SeqCst)
     }
+
+    fn by_workers(&self) -> usize {
+        self.0.by_workers.load(Ordering::SeqCst)
+    }
 }
 
 impl Sink for SinkDouble {
@@ -116,6 +122,8 @@ impl Sink for SinkDouble {
         }
         assert!(lines.ends_with(b"\n"));
         self.0.appends.fetch_add(1, Ordering::SeqCst);
+        let worker = std::thread::current().name().is_some_and(|name| name.starts_with("audit-"));
+        self.0.by_workers.fetch_add(usize::from(worker), Ordering::SeqCst);
         self.0.bytes.lock().unwrap().extend_from_slice(lines);
         if self.0.lying.load(Ordering::SeqCst) { Err(io::Error::other("told to lie")) } else { Ok(()) }
     }

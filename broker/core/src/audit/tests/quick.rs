@@ -1,8 +1,8 @@
 //! Records that their callers write themselves.
 
 use std::{
-    pin::pin,
-    task::{Context, Poll, Waker},
+    pin::{Pin, pin},
+    task::{Context, Waker},
 };
 
 use super::*;
@@ -17,12 +17,6 @@ fn idle(audit: &Audit) {
     }
 }
 
-/// Whether the record was taken without waiting for anybody.
-fn taken_at_once(audit: &Audit, record: Record) -> bool {
-    let polled = pin!(audit.record(record)).poll(&mut Context::from_waker(Waker::noop()));
-    matches!(polled, Poll::Ready(Ok(())))
-}
-
 fn effect(id: &str) -> Record {
     Record::open(&Entry { effects: true, ..entry(id) })
 }
@@ -33,8 +27,9 @@ fn a_record_that_waits_for_no_disk_is_written_by_its_caller() {
     let audit = audit(&sink);
     idle(&audit);
     for i in 0..10 {
-        assert!(taken_at_once(&audit, open(&i.to_string())), "record {i}");
+        block(audit.record(open(&i.to_string()))).unwrap();
     }
+    assert_eq!((sink.appends(), sink.by_workers()), (10, 0));
     assert_eq!((verify(&sink.bytes()[..]).unwrap().records, audit.sinks()[0].records), (10, 10));
 }
 
@@ -43,11 +38,64 @@ fn one_that_announces_an_effect_is_left_to_the_worker() {
     let sink = SinkDouble::quick();
     let audit = audit(&sink);
     idle(&audit);
-    assert!(!taken_at_once(&audit, effect("1")));
+    block(audit.record(effect("1"))).unwrap();
     block(audit.record(effect("2"))).unwrap();
     idle(&audit);
-    assert!(taken_at_once(&audit, open("3")));
+    block(audit.record(open("3"))).unwrap();
+    assert_eq!((sink.appends(), sink.by_workers()), (3, 2));
     assert_eq!(verify(&sink.bytes()[..]).unwrap().records, 3);
+}
+
+/// Polls once, as a server does before the next caller's turn.
+fn begin(record: Pin<&mut impl Future<Output = Result<()>>>) {
+    assert!(record.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+#[test]
+fn callers_that_record_at_the_same_time_share_one_append() {
+    let sink = SinkDouble::quick();
+    let audit = audit(&sink);
+    idle(&audit);
+    let mut records: Vec<_> = (0..10).map(|i| Box::pin(audit.record(open(&i.to_string())))).collect();
+    records.iter_mut().for_each(|record| begin(record.as_mut()));
+    for record in records {
+        block(record).unwrap();
+    }
+    assert_eq!((sink.appends(), sink.by_workers()), (1, 0));
+    assert_eq!(verify(&sink.bytes()[..]).unwrap().records, 10);
+}
+
+#[test]
+fn the_record_of_a_caller_who_hung_up_is_written() {
+    let sink = SinkDouble::quick();
+    let audit = audit(&sink);
+    idle(&audit);
+    {
+        let mut record = pin!(audit.record(open("1")));
+        begin(record.as_mut());
+        assert_eq!(sink.appends(), 0);
+    }
+    assert_eq!(sink.records()[0]["id"], "1");
+}
+
+#[test]
+fn what_a_caller_took_along_into_a_sink_that_hangs_goes_to_the_other_sink_once() {
+    let (hanging, quick) = (SinkDouble::quick(), SinkDouble::quick());
+    let audit = start(&[(config("hanging"), &hanging), (config("quick"), &quick)]);
+    idle(&audit);
+    let gate = hanging.hang();
+    let mut taken_along = pin!(audit.record(open("taken along")));
+    begin(taken_along.as_mut());
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| block(audit.record(open("held"))));
+        gate.entered();
+        block(taken_along).unwrap();
+        assert_eq!(quick.records().len(), 1);
+        drop(gate);
+        held.join().unwrap().unwrap();
+    });
+    assert_eq!(quick.records().iter().map(|record| &record["id"]).collect::<Vec<_>>(), ["taken along", "held"]);
+    assert_eq!(hanging.records().len(), 2);
 }
 
 #[test]
