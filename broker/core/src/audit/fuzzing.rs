@@ -24,7 +24,7 @@ pub fn log<'a>(records: impl IntoIterator<Item = &'a Record>) -> Vec<u8> {
     for record in records {
         let mut content = Vec::new();
         write_content(&mut content, Some(&keys), record);
-        formatter.write(&mut out, &mut chain, record, &content);
+        formatter.write(&mut out, &mut chain, record.moment(), &content);
     }
     out
 }

@@ -26,8 +26,8 @@ pub(super) struct Index(Mutex<State>);
 struct State {
     by_key: HashMap<String, Vec<Weak<Entry>>>,
     by_prefix: HashMap<String, Vec<Weak<Entry>>>,
-    pending: HashMap<String, usize>,
-    recent: VecDeque<Vec<String>>,
+    pending: HashMap<Arc<str>, usize>,
+    recent: VecDeque<Arc<[Arc<str>]>>,
     passes: u64,
 }
 
@@ -51,16 +51,19 @@ impl Index {
     }
 
     pub(super) fn begin(&self, keys: &[&str]) {
+        // Made before anybody has to wait for it.
+        let owned: Arc<[Arc<str>]> = keys.iter().map(|key| Arc::from(*key)).collect();
         let mut state = self.lock();
-        for key in keys {
-            *state.pending.entry((*key).to_owned()).or_default() += 1;
+        for key in &*owned {
+            *state.pending.entry(key.clone()).or_default() += 1;
         }
-        state.pass(keys);
+        state.pass(owned);
     }
 
     pub(super) fn end(&self, keys: &[&str]) {
+        let owned = keys.iter().map(|key| Arc::from(*key)).collect();
         let mut state = self.lock();
-        state.pass(keys);
+        state.pass(owned);
         for key in keys {
             if let Some(count) = state.pending.get_mut(*key) {
                 *count -= 1;
@@ -100,15 +103,18 @@ impl Index {
 }
 
 impl State {
-    fn pass(&mut self, keys: &[&str]) {
+    fn pass(&mut self, keys: Arc<[Arc<str>]>) {
         self.passes += 1;
-        for key in keys {
-            self.by_key.remove(*key).into_iter().flatten().for_each(|entry| kill(&entry));
+        for key in &*keys {
+            self.by_key.remove(&**key).into_iter().flatten().for_each(|entry| kill(&entry));
             for prefix in ancestors(key) {
+                if self.by_prefix.is_empty() {
+                    break;
+                }
                 self.by_prefix.remove(prefix).into_iter().flatten().for_each(|entry| kill(&entry));
             }
         }
-        self.recent.push_back(keys.iter().map(|key| (*key).to_owned()).collect());
+        self.recent.push_back(keys);
         if self.recent.len() > REMEMBERED {
             self.recent.pop_front();
         }
@@ -117,7 +123,7 @@ impl State {
     fn touched_since(&self, ticket: Ticket, reads: &ReadSet) -> bool {
         let Ok(since) = usize::try_from(self.passes - ticket.0) else { return true };
         since > self.recent.len()
-            || self.recent.iter().rev().take(since).flatten().any(|key| touches(key, reads))
+            || self.recent.iter().rev().take(since).flat_map(|keys| &**keys).any(|key| touches(key, reads))
             || self.pending.keys().any(|key| touches(key, reads))
     }
 }

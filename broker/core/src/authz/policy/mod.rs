@@ -23,6 +23,8 @@ use tree::Fault;
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
 /// Most path blocks in one policy.
 pub const MAX_RULES: usize = 10_000;
+/// Most segments of all paths with a `+` together: each is a branch of the tree they become.
+pub(super) const MAX_SEGMENTS: usize = 1 << 16;
 /// Longest path of a rule, in bytes: no request path is longer.
 pub const MAX_PATH_BYTES: usize = crate::path::MAX_PATH_BYTES;
 

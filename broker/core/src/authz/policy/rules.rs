@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use super::{
-    Capabilities, Constant, MAX_PATH_BYTES, MAX_RULES, NAMES, Parameters, Rule,
+    Capabilities, Constant, MAX_PATH_BYTES, MAX_RULES, MAX_SEGMENTS, NAMES, Parameters, Rule,
     tree::{Fault, Member, Node, Result, Value, quote},
 };
 
@@ -15,11 +15,11 @@ const NOT_ENFORCED: [&str; 5] =
     ["control_group", "expiration", "list_scan_response_keys_filter_path", "mfa_methods", "pagination_limit"];
 
 pub(super) fn rules(members: Vec<Member>) -> Result<Vec<Rule>> {
-    let mut rules = Vec::new();
+    let (mut rules, mut segments) = (Vec::new(), 0);
     for member in members {
         match member.name.as_str() {
             "name" => _ = text(member.node)?,
-            "path" => paths(member.node, &mut rules)?,
+            "path" => paths(member.node, &mut rules, &mut segments)?,
             name => {
                 return Err(Fault::new(member.at, format!("unknown key {}; expected one of name, path", quote(name))));
             }
@@ -29,12 +29,18 @@ pub(super) fn rules(members: Vec<Member>) -> Result<Vec<Rule>> {
 }
 
 /// `{"a": {..}, "b": {..}}`, or a list of such.
-fn paths(node: Node, rules: &mut Vec<Rule>) -> Result<()> {
+fn paths(node: Node, rules: &mut Vec<Rule>, segments: &mut usize) -> Result<()> {
     for member in blocks(node)? {
         if rules.len() >= MAX_RULES {
             return Err(Fault::new(member.at, format!("more than {MAX_RULES} path blocks")));
         }
         let path = pattern(member.at, &member.name)?;
+        if path.contains('+') {
+            *segments += path.split('/').count();
+        }
+        if *segments > MAX_SEGMENTS {
+            return Err(Fault::new(member.at, format!("more than {MAX_SEGMENTS} segments in paths with a '+'")));
+        }
         rules.push(rule(path, member)?);
     }
     Ok(())

@@ -201,6 +201,9 @@ fn sizes_depths_and_counts_are_bounded() {
     assert!(error(&format!("path \"{path}\" {{}}")).ends_with("the path is longer than 1024 bytes"));
     let blocks = "path \"a\" {}\n".repeat(MAX_RULES + 1);
     assert_eq!(error(&blocks), "line 10001 column 6: more than 10000 path blocks");
+    let deep = format!("path \"{}a\" {{}}\n", "+/".repeat(511));
+    assert_eq!(Policy::parse("p", &deep.repeat(128)).map(|_| ()), Ok(()));
+    assert_eq!(error(&deep.repeat(129)), "line 129 column 6: more than 65536 segments in paths with a '+'");
     for open in ["[", "{a=", "{a "] {
         assert!(error(&format!("name = {}", open.repeat(100_000))).ends_with("nested deeper than 16 levels"), "{open}");
     }
