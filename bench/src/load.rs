@@ -75,18 +75,85 @@ impl Load {
     /// So many requests a second, evenly over time. A request that had to wait for the answer
     /// before it counts from the moment it was due.
     ///
-    /// One thread a connection: a runtime's timers tick in milliseconds, and would send in bursts.
+    /// One thread for all connections, which looks around every few dozen microseconds: a runtime's
+    /// timers tick in milliseconds and would send in bursts, a thread a connection would cost more
+    /// than the server. An answer may have waited for that look.
     pub(crate) fn paced(&self, lasting: Duration, per_second: f64) -> io::Result<Figures> {
         let gap = Duration::from_secs_f64(self.lanes.len() as f64 / per_second);
         let start = Instant::now();
-        let took = thread::scope(|scope| {
-            let first = |at: usize| start + gap.mul_f64(at as f64 / self.lanes.len() as f64);
-            let run = |(at, lane)| scope.spawn(move || paced(self.address, lane, first(at), gap, start + lasting));
-            let threads: Vec<_> = self.lanes.iter().enumerate().map(run).collect();
-            let broke = |_| Err(io::Error::other("a connection's thread panicked"));
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(broke)).collect::<io::Result<Vec<_>>>()
-        })?;
-        Ok(Figures::of(took.concat(), start.elapsed()))
+        let first = |at: usize| start + gap.mul_f64(at as f64 / self.lanes.len() as f64);
+        let lanes = self.lanes.iter().enumerate();
+        let mut lines: Vec<_> =
+            lanes.map(|(at, lane)| Line::open(self.address, lane, first(at))).collect::<io::Result<_>>()?;
+        let (mut took, end) = (Vec::with_capacity(1 << 20), start + lasting);
+        while Instant::now() < end {
+            for line in &mut lines {
+                took.extend(line.turn(gap)?);
+            }
+            pause();
+        }
+        Ok(Figures::of(took, start.elapsed()))
+    }
+}
+
+/// Leaves the processor for a moment: with the system's slack about 70 us.
+#[expect(clippy::disallowed_methods, reason = "it keeps time: sleeping until a request is due is the point")]
+fn pause() {
+    thread::sleep(Duration::from_micros(10));
+}
+
+/// A connection of the paced load.
+struct Line<'a> {
+    stream: std::net::TcpStream,
+    exchanges: std::iter::Cycle<std::slice::Iter<'a, Exchange>>,
+    /// What was sent and from when it counts; none while nothing is due.
+    asked: Option<(&'a Exchange, Instant)>,
+    due: Instant,
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+impl<'a> Line<'a> {
+    fn open(address: SocketAddr, lane: &'a Lane, due: Instant) -> io::Result<Self> {
+        let stream = std::net::TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream, exchanges: lane.iter().cycle(), asked: None, due, buffer: vec![0; 1 << 14], filled: 0 })
+    }
+
+    /// Takes what has come and sends what is due; how long an answer took that is whole now.
+    fn turn(&mut self, gap: Duration) -> io::Result<Option<Duration>> {
+        let mut answered = None;
+        if let Some((exchange, from)) = self.asked {
+            if !self.received(exchange)? {
+                return Ok(None);
+            }
+            answered = Some(from.elapsed());
+            self.asked = None;
+        }
+        let now = Instant::now();
+        if now >= self.due
+            && let Some(exchange) = self.exchanges.next()
+        {
+            // It was due while the answer before it was awaited.
+            let late = answered.is_some();
+            self.stream.write_all(&exchange.request)?;
+            self.asked = Some((exchange, if late { self.due } else { now }));
+            (self.due, self.filled) = (self.due + gap, 0);
+        }
+        Ok(answered)
+    }
+
+    fn received(&mut self, exchange: &Exchange) -> io::Result<bool> {
+        match self.stream.read(&mut self.buffer[self.filled..]) {
+            Ok(0) => Err(io::Error::other("the connection was closed, or an answer is over 16 KiB")),
+            Ok(read) => {
+                self.filled += read;
+                whole(&self.buffer[..self.filled], exchange)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -108,32 +175,6 @@ async fn unpaced(address: SocketAddr, lane: Lane, until: Until, start: Instant) 
             }
         }
         took.push(sent.elapsed());
-    }
-    Ok(took)
-}
-
-#[expect(clippy::disallowed_methods, reason = "it keeps time: sleeping until a request is due is the point")]
-fn paced(address: SocketAddr, lane: &Lane, mut due: Instant, gap: Duration, end: Instant) -> io::Result<Vec<Duration>> {
-    let mut stream = std::net::TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    let (mut took, mut buffer) = (Vec::with_capacity(1 << 16), vec![0; 1 << 14]);
-    for exchange in lane.iter().cycle() {
-        let free = Instant::now();
-        if due >= end {
-            break;
-        }
-        thread::sleep(due.saturating_duration_since(free));
-        let from = if free > due { due } else { Instant::now() };
-        stream.write_all(&exchange.request)?;
-        let mut filled = 0;
-        while !whole(&buffer[..filled], exchange)? {
-            match stream.read(&mut buffer[filled..])? {
-                0 => return Err(io::Error::other("the connection was closed, or an answer is over 16 KiB")),
-                read => filled += read,
-            }
-        }
-        took.push(from.elapsed());
-        due += gap;
     }
     Ok(took)
 }
