@@ -23,8 +23,14 @@ mod server;
 
 use std::process::ExitCode;
 
+use tikv_jemallocator::Jemalloc;
 use tokio::task::block_in_place;
 use warder_testkit::Result;
+
+/// The product's, so that floors and what runs in this process have no other; freed memory is not
+/// overwritten here.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Every command with what it measures, in the order of `all`.
 const COMMANDS: [(&str, &str); 9] = [

@@ -4,7 +4,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// Forms kept; with more sinks than that the oldest is made again.
@@ -13,14 +13,14 @@ const MOST: usize = 8;
 /// The recorded forms of one thing, by the id of the sink's key. One memory belongs to one thing:
 /// never share it between two.
 #[derive(Default)]
-pub struct Forms(Mutex<Vec<(u64, Arc<[u8]>)>>);
+pub struct Forms(Mutex<Vec<(u64, Box<[u8]>)>>);
 
 impl Forms {
     /// Appends the form under this key to `out`; what `make` appends is it from then on.
     pub fn write(&self, key: u64, out: &mut Vec<u8>, make: impl FnOnce(&mut Vec<u8>)) {
-        let known = self.kept().iter().find(|(had, _)| *had == key).map(|(_, form)| Arc::clone(form));
-        if let Some(form) = known {
-            return out.extend_from_slice(&form);
+        // Copied under the lock: a count of references would be one more thing to wait for.
+        if let Some((_, form)) = self.kept().iter().find(|(had, _)| *had == key) {
+            return out.extend_from_slice(form);
         }
         let start = out.len();
         make(out);
@@ -28,7 +28,7 @@ impl Forms {
         if kept.len() == MOST {
             kept.remove(0);
         }
-        kept.push((key, Arc::from(&out[start..])));
+        kept.push((key, Box::from(&out[start..])));
     }
 
     /// Bytes that it holds.
@@ -43,7 +43,7 @@ impl Forms {
         self.kept().is_empty()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<(u64, Arc<[u8]>)>> {
+    fn kept(&self) -> MutexGuard<'_, Vec<(u64, Box<[u8]>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,6 +17,7 @@ pub mod port;
 pub mod request;
 pub mod sealed;
 pub mod secret;
+mod shards;
 #[cfg(any(test, feature = "test-clock"))]
 pub mod testing;
 pub mod txn;

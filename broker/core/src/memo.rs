@@ -3,6 +3,9 @@
 //!
 //! How it stays exact: a reader takes a [`Ticket`] before it reads storage and hands it in with
 //! the value; any commit below the prefix between the two voids the ticket.
+//!
+//! Threads find copies of their own (see `shards.rs`). A copy is made under the lock that a change
+//! takes first, so that the change finds it.
 
 use std::{
     collections::HashMap,
@@ -13,7 +16,10 @@ use std::{
     },
 };
 
-use crate::port::storage::Observer;
+use crate::{port::storage::Observer, shards::Shards};
+
+/// Copies that one group of threads keeps; then it begins anew.
+const COPIES: usize = 1024;
 
 /// Values derived from the storage keys below one prefix.
 pub struct Memo<K, V> {
@@ -25,6 +31,8 @@ pub struct Memo<K, V> {
     /// Commits under way below the prefix.
     pending: AtomicU64,
     values: RwLock<HashMap<K, V>>,
+    copies: Shards<HashMap<K, V>>,
+    copy: fn(&V) -> V,
 }
 
 /// What a changed storage key voids.
@@ -40,9 +48,10 @@ pub enum Forget<K> {
 pub struct Ticket(u64);
 
 impl<K: Eq + Hash + Clone, V: Clone> Memo<K, V> {
-    /// Remembers at most `capacity` values derived from keys that start with `prefix`.
+    /// Remembers at most `capacity` values derived from keys that start with `prefix`. What `copy`
+    /// makes shares as little with its original as is worth the memory.
     #[must_use]
-    pub fn new(prefix: impl Into<String>, key_of: Forget<K>, capacity: usize) -> Self {
+    pub fn new(prefix: impl Into<String>, key_of: Forget<K>, capacity: usize, copy: fn(&V) -> V) -> Self {
         Self {
             prefix: prefix.into(),
             key_of,
@@ -50,12 +59,25 @@ impl<K: Eq + Hash + Clone, V: Clone> Memo<K, V> {
             changes: AtomicU64::new(0),
             pending: AtomicU64::new(0),
             values: RwLock::new(HashMap::new()),
+            copies: Shards::default(),
+            copy,
         }
     }
 
     /// The value, if it is still exact.
     pub fn find(&self, key: &K) -> Option<V> {
-        self.values.read().ok()?.get(key).cloned()
+        let near = self.copies.read().get(key).cloned();
+        if near.is_some() {
+            return near;
+        }
+        let values = self.values.read().ok()?;
+        let found = (self.copy)(values.get(key)?);
+        let mut copies = self.copies.write();
+        if copies.len() >= COPIES {
+            copies.clear();
+        }
+        copies.insert(key.clone(), found.clone());
+        Some(found)
     }
 
     /// To be taken before storage is read.
@@ -73,6 +95,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Memo<K, V> {
         if values.len() >= self.capacity {
             values.clear();
         }
+        self.copies.write().remove(&key);
         values.insert(key, value);
     }
 
@@ -84,8 +107,15 @@ impl<K: Eq + Hash + Clone, V: Clone> Memo<K, V> {
         let Ok(mut values) = self.values.write() else { return };
         self.changes.fetch_add(1, Ordering::SeqCst);
         match &self.key_of {
-            Forget::All => values.clear(),
-            Forget::One(key_of) => touched.for_each(|key| _ = values.remove(&key_of(key))),
+            Forget::All => {
+                values.clear();
+                self.copies.each(HashMap::clear);
+            }
+            Forget::One(key_of) => {
+                let gone: Vec<K> = touched.map(|key| key_of(key)).collect();
+                gone.iter().for_each(|key| _ = values.remove(key));
+                self.copies.each(|copies| gone.iter().for_each(|key| _ = copies.remove(key)));
+            }
         }
     }
 
@@ -113,6 +143,7 @@ impl<K: Eq + Hash + Clone + Send + Sync, V: Clone + Send + Sync> Observer for Me
         if let Ok(mut values) = self.values.write() {
             self.changes.fetch_add(1, Ordering::SeqCst);
             values.clear();
+            self.copies.each(HashMap::clear);
         }
     }
 }
@@ -122,7 +153,7 @@ mod tests {
     use super::*;
 
     fn memo() -> Memo<String, u8> {
-        Memo::new("p/", Forget::One(str::to_owned), 2)
+        Memo::new("p/", Forget::One(str::to_owned), 2, u8::clone)
     }
 
     #[test]
@@ -156,5 +187,29 @@ mod tests {
         assert_eq!((memo.find(&"p/a".into()), memo.find(&"p/b".into())), (None, Some(2)));
         memo.forget();
         assert_eq!(memo.find(&"p/b".into()), None);
+    }
+
+    #[test]
+    fn a_change_reaches_the_copies_of_every_thread() {
+        let changes: [fn(&Memo<String, u8>); 2] = [|memo| memo.before(&["p/a"]), |memo| memo.forget()];
+        for change in changes {
+            let memo = memo();
+            memo.keep(memo.ticket(), "p/a".into(), 1);
+            std::thread::scope(|scope| {
+                let (found, look) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+                let memo = &memo;
+                let other = scope.spawn(move || {
+                    assert_eq!(memo.find(&"p/a".into()), Some(1));
+                    found.0.send(()).unwrap();
+                    look.1.recv().unwrap();
+                    memo.find(&"p/a".into())
+                });
+                assert_eq!(memo.find(&"p/a".into()), Some(1));
+                found.1.recv().unwrap();
+                change(memo);
+                look.0.send(()).unwrap();
+                assert_eq!((memo.find(&"p/a".into()), other.join().unwrap()), (None, None));
+            });
+        }
     }
 }

@@ -35,6 +35,7 @@ pub fn hmac_text(salt: &Secret, value: impl AsRef<[u8]>) -> String {
 }
 
 /// A sink's key, prepared.
+#[derive(Clone)]
 pub(super) struct Keys {
     /// Tells this key's digests from those of any other key of this process.
     pub(super) id: u64,

@@ -6,7 +6,7 @@ use std::{
     collections::HashSet,
     io,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{SyncSender, TrySendError},
     },
@@ -15,14 +15,17 @@ use std::{
 };
 
 use super::{digest::Keys, entry::Pending, worker::Order};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    shards::Shards,
+};
 
 /// How often a failed sink is offered a record, to see whether it recovered.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// An append that should wait for nothing and took longer means that the sink is in trouble.
 pub(super) const SLOW: Duration = Duration::from_millis(10);
 /// How long callers then leave the sink to its worker.
-const DISTRUST: Duration = Duration::from_secs(10);
+const DISTRUST: Duration = Duration::from_secs(1);
 
 /// How one sink is driven.
 #[derive(Clone, Debug)]
@@ -119,7 +122,7 @@ pub(super) struct Lane {
     quick: bool,
     /// Until when they leave even those to the worker.
     distrusted: AtomicU64,
-    keys: RwLock<Option<Arc<Keys>>>,
+    keys: Shards<Option<Arc<Keys>>>,
     queued: AtomicUsize,
     records: AtomicU64,
     failures: AtomicU64,
@@ -134,13 +137,13 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) const fn new(config: SinkConfig, quick: bool, started: Instant) -> Self {
+    pub(super) fn new(config: SinkConfig, quick: bool, started: Instant) -> Self {
         Self {
             config,
             started,
             quick,
             distrusted: AtomicU64::new(0),
-            keys: RwLock::new(None),
+            keys: Shards::default(),
             queued: AtomicUsize::new(0),
             records: AtomicU64::new(0),
             failures: AtomicU64::new(0),
@@ -165,11 +168,11 @@ impl Lane {
     }
 
     pub(super) fn set_keys(&self, keys: Option<Arc<Keys>>) {
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        self.keys.each(|kept| *kept = keys.as_deref().map(|keys| Arc::new(keys.clone())));
     }
 
     pub(super) fn keys(&self) -> Option<Arc<Keys>> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.keys.read().clone()
     }
 
     /// Whether to offer it a record: yes while healthy, once in a while when failed, no while hung.

@@ -100,4 +100,10 @@ impl Known {
         let identity = entry.identity(digest.to_string());
         Ok(Self { entry, identity })
     }
+
+    /// Shares nothing with the original.
+    pub(super) fn copy(original: &Arc<Self>) -> Arc<Self> {
+        let identity = Identity { recorded: Arc::default(), ..Identity::clone(&original.identity) };
+        Arc::new(Self { entry: original.entry.clone(), identity: Arc::new(identity) })
+    }
 }

@@ -101,7 +101,7 @@ pub struct Tokens {
 impl Tokens {
     /// A token store over `storage`; its memory follows every commit from now on.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, config: TokenConfig) -> Arc<Self> {
-        let known = Arc::new(Memo::new(keys::IDS, Forget::One(Digest::of_key), REMEMBERED));
+        let known = Arc::new(Memo::new(keys::IDS, Forget::One(Digest::of_key), REMEMBERED, Known::copy));
         storage.observe(known.clone());
         Arc::new(Self {
             salt: Seed::new(keys::SALT, |bytes| hmac::Key::new(hmac::HMAC_SHA256, bytes), storage.as_ref()),

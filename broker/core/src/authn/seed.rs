@@ -19,9 +19,9 @@ pub(super) struct Seed<T> {
     memo: Arc<Memo<(), Arc<T>>>,
 }
 
-impl<T: Send + Sync + 'static> Seed<T> {
+impl<T: Clone + Send + Sync + 'static> Seed<T> {
     pub(super) fn new(key: &'static str, make: fn(&[u8]) -> T, storage: &dyn Storage) -> Self {
-        let memo = Arc::new(Memo::new(key, Forget::All, 1));
+        let memo = Arc::new(Memo::new(key, Forget::All, 1, |made: &Arc<T>| Arc::new(T::clone(made))));
         storage.observe(memo.clone());
         Self { key, make, memo }
     }

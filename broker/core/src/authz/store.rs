@@ -45,7 +45,7 @@ pub struct Policies {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
     /// By hash of the names, so that a lookup copies no string; the names are compared.
-    acls: Arc<Memo<u64, Compiled>>,
+    acls: Arc<Memo<u64, Arc<Compiled>>>,
     hasher: RandomState,
     root: Arc<Acl>,
 }
@@ -60,7 +60,8 @@ struct Compiled {
 impl Policies {
     /// Registers itself as an observer of `storage`.
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let acls = Arc::new(Memo::new(PREFIX, Forget::All, MAX_ACLS));
+        let acls =
+            Arc::new(Memo::new(PREFIX, Forget::All, MAX_ACLS, |all: &Arc<Compiled>| Arc::new(Compiled::clone(all))));
         storage.observe(Arc::clone(&acls) as Arc<dyn storage::Observer>);
         Arc::new(Self { storage, clock, acls, hasher: RandomState::new(), root: Arc::new(Acl::root()) })
     }
@@ -152,7 +153,7 @@ impl Policies {
         }
         let hash = self.hasher.hash_one(names);
         match self.acls.find(&hash) {
-            Some(compiled) if *compiled.names == *names => Ok(compiled.acl),
+            Some(compiled) if *compiled.names == *names => Ok(compiled.acl.clone()),
             _ => Box::pin(self.compile(hash, names)).await,
         }
     }
@@ -171,7 +172,7 @@ impl Policies {
             }
         }
         let acl = Arc::new(Acl::new(&policies));
-        self.acls.keep(ticket, hash, Compiled { names: names.into(), acl: Arc::clone(&acl) });
+        self.acls.keep(ticket, hash, Arc::new(Compiled { names: names.into(), acl: Arc::clone(&acl) }));
         Ok(acl)
     }
 }

@@ -148,7 +148,7 @@ impl Broker {
             }
             Address::Secret { view, path } => {
                 let table = self.sys.mounts.table().await?;
-                let routes = |mount: &Mount| self.loaded.of(mount).ok().map(|plugin| plugin.routes);
+                let routes = |mount: &Mount| self.loaded.of(mount).ok().map(|plugin| plugin.routes.clone());
                 let resolved = route::resolve(&table, *view, path, &routes)?;
                 let fields = route::shape(&resolved.route, fields)?;
                 let place = self.place(&resolved.path).await?;

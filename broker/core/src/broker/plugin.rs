@@ -1,9 +1,6 @@
 //! Plugins as the broker holds them: the backend and its routes, parsed once.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -13,11 +10,14 @@ use crate::{
     route::{Mount, Routes},
     sealed::{Form, SealedValue},
     secret::Secret,
+    shards::Shards,
 };
 
-/// A plugin with its routes.
-#[derive(Clone)]
-pub(super) struct Plugin {
+/// A plugin with its routes; cheap to clone.
+pub(super) type Plugin = Arc<Parts>;
+
+/// What a plugin is made of.
+pub(super) struct Parts {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) routes: Arc<Routes>,
 }
@@ -25,18 +25,18 @@ pub(super) struct Plugin {
 /// All plugins that were asked for so far.
 pub(super) struct Loaded {
     plugins: Arc<dyn Plugins>,
-    known: RwLock<HashMap<String, Plugin>>,
+    known: Shards<HashMap<String, Plugin>>,
 }
 
 impl Loaded {
     pub(super) fn new(plugins: Arc<dyn Plugins>) -> Self {
-        Self { plugins, known: RwLock::default() }
+        Self { plugins, known: Shards::default() }
     }
 
     /// The plugin behind a mount, loudly absent when it is not loaded.
     pub(super) fn of(&self, mount: &Mount) -> Result<Plugin> {
         let name = &mount.scope.plugin;
-        if let Some(plugin) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+        if let Some(plugin) = self.known.read().get(name) {
             return Ok(plugin.clone());
         }
         let missing = || {
@@ -46,8 +46,8 @@ impl Loaded {
         let backend = self.plugins.find(name).ok_or_else(missing)?;
         let routes = Routes::compile(backend.description())
             .map_err(|e| Error::internal(e).in_plugin(name.as_str(), mount.path.as_str()))?;
-        let plugin = Plugin { backend, routes: Arc::new(routes) };
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), plugin.clone());
+        let plugin = Arc::new(Parts { backend, routes: Arc::new(routes) });
+        self.known.write().insert(name.clone(), plugin.clone());
         Ok(plugin)
     }
 }

@@ -75,6 +75,16 @@ pub struct NewMount {
 pub struct MountTable(BTreeMap<String, Arc<Mount>>);
 
 impl MountTable {
+    /// Shares nothing that a request counts references of with the original.
+    fn copy(original: &Arc<Self>) -> Arc<Self> {
+        let copy = |mount: &Mount| Mount {
+            uuid: Arc::from(&*mount.uuid),
+            scope: Arc::new(MountScope::clone(&mount.scope)),
+            ..mount.clone()
+        };
+        Arc::new(Self(original.0.iter().map(|(path, mount)| (path.clone(), Arc::new(copy(mount)))).collect()))
+    }
+
     /// The mount with the longest path that `path` starts with.
     #[must_use]
     pub fn resolve(&self, path: &str) -> Option<&Arc<Mount>> {
@@ -112,7 +122,7 @@ impl Mounts {
     /// Registers its memo as an observer of `storage`.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
-        let memo = Arc::new(Memo::new(PREFIX, Forget::All, 1));
+        let memo = Arc::new(Memo::new(PREFIX, Forget::All, 1, MountTable::copy));
         storage.observe(memo.clone());
         Self { storage, clock, random: SystemRandom::new(), memo }
     }
