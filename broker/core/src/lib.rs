@@ -14,6 +14,7 @@ pub mod json;
 pub mod memo;
 pub mod path;
 pub mod port;
+pub mod quota;
 pub mod request;
 pub mod sealed;
 pub mod secret;

@@ -73,6 +73,9 @@ impl Broker {
         if !self.is_open() {
             return Box::pin(self.refuse(entry, self.closed())).await;
         }
+        if let Err(error) = self.within_limits(&request).await {
+            return Box::pin(self.refuse(entry, error)).await;
+        }
         let identity = match &request.credential {
             None => None,
             Some(token) => match self.sys.tokens.identify(token).await {
@@ -84,6 +87,26 @@ impl Broker {
         match self.admitted(request, identity, &mut entry).await {
             Ok(admission) => Ok(admission),
             Err(error) => Box::pin(self.refuse(entry, error)).await,
+        }
+    }
+
+    async fn within_limits(&self, request: &Request) -> Result<()> {
+        if self.sys.quotas.is_empty().await? {
+            return Ok(());
+        }
+        let path = Box::pin(self.canonical(&request.address)).await?;
+        Box::pin(self.sys.quotas.admit(path.as_str(), request.peer.address, request.credential.as_ref())).await
+    }
+
+    /// The path that is asked for; one that nobody serves stays as it is.
+    async fn canonical(&self, address: &Address) -> Result<Path> {
+        match address {
+            Address::Canonical(path) => Ok(path.clone()),
+            Address::Secret { view, path } => {
+                let table = self.sys.mounts.table().await?;
+                let routes = |mount: &Mount| self.loaded.of(mount).ok().map(|plugin| plugin.routes.clone());
+                Ok(route::resolve(&table, *view, path, &routes).map_or_else(|_| path.clone(), |found| found.path))
+            }
         }
     }
 

@@ -45,6 +45,7 @@ use crate::{
         seal::{Seal, SealStatus},
         storage::Storage,
     },
+    quota::Quotas,
     request::{Reply, Request},
     route::{Mounts, NewMount},
     sys::Sys,
@@ -119,10 +120,12 @@ impl Broker {
         let Parts { storage, seal, plugins, audit, clock, config } = parts;
         let cache = Cache::new(config.cache_bytes);
         storage.observe(cache.clone());
+        let mounts = Arc::new(Mounts::new(storage.clone(), clock.clone()));
         let sys = Sys {
             tokens: Tokens::new(storage.clone(), clock.clone(), config.token),
             policies: Policies::new(storage.clone(), clock.clone()),
-            mounts: Arc::new(Mounts::new(storage.clone(), clock.clone())),
+            quotas: Arc::new(Quotas::new(storage.clone(), clock.clone(), mounts.clone())),
+            mounts,
             plugins: plugins.clone(),
             audit,
             seal,

@@ -6,6 +6,7 @@
 
 mod mounts;
 mod policies;
+mod quotas;
 mod status;
 mod tokens;
 
@@ -19,6 +20,7 @@ use crate::{
     authz::{Acl, Permit, Policies},
     error::{Error, ErrorKind, Result},
     port::{backend::Plugins, seal::Seal},
+    quota::Quotas,
     request::{Answer, Auth, Fields, Operation},
     route::{Mounts, Pattern},
     secret::Secret,
@@ -32,6 +34,8 @@ pub struct Sys {
     pub policies: Arc<Policies>,
     /// Mounts.
     pub mounts: Arc<Mounts>,
+    /// Rate limits.
+    pub quotas: Arc<Quotas>,
     /// Loaded plugins.
     pub plugins: Arc<dyn Plugins>,
     /// Audit.
@@ -117,6 +121,8 @@ enum Handler {
     Plugins,
     Policies,
     Policy,
+    Quota,
+    Quotas,
     Renew(Whose),
     Revoke(Whose),
     RevokeOrphan,
@@ -160,6 +166,8 @@ static ROUTES: &[Line] = &[
     line("sys/policies/acl", &[Operation::List], Handler::Policies),
     line("sys/policies/acl/{name...}", &[Operation::Read, Operation::Update, Operation::Delete], Handler::Policy),
     line("sys/policies/explain", &[Operation::Update], Handler::Explain),
+    line("sys/quotas/rate-limit", &[Operation::List], Handler::Quotas),
+    line("sys/quotas/rate-limit/{name}", &[Operation::Read, Operation::Update, Operation::Delete], Handler::Quota),
     line("sys/seal", &[Operation::Update], Handler::Seal),
 ];
 
@@ -233,6 +241,8 @@ impl Sys {
             Handler::Plugins => Served::json(&serde_json::json!({ "plugins": self.plugins.list() })),
             Handler::Policies => policies::names(self).await,
             Handler::Policy => policies::one(self, ask).await,
+            Handler::Quota => quotas::one(self, ask).await,
+            Handler::Quotas => quotas::names(self).await,
             Handler::Renew(whose) => tokens::renew(self, ask, whose).await,
             Handler::Revoke(whose) => tokens::revoke(self, ask, whose).await,
             Handler::RevokeOrphan => tokens::revoke_orphan(self, ask).await,
@@ -256,7 +266,7 @@ mod tests {
     #[test]
     fn every_pattern_of_the_table_parses_and_finds_itself() {
         for line in ROUTES {
-            let path = line.pattern.replace("{path...}", "x/y").replace("{name...}", "x");
+            let path = line.pattern.replace("{path...}", "x/y").replace("{name...}", "x").replace("{name}", "x");
             let found = find(&path).unwrap_or_else(|| panic!("{path}"));
             assert_eq!(found.handler, line.handler, "{path}");
             assert!(owns(&path));

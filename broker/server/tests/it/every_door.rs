@@ -31,6 +31,8 @@ const HOUR: &str = r#"{"ttl":"1h"}"#;
 const NAMED: &str = r#"{"accessor":"$accessor"}"#;
 const TEXT: &str = r#"{"token":"$token"}"#;
 const POLICY: &str = r#"{"policy":"path \"a\" { capabilities = [\"read\"] }"}"#;
+/// One that nobody meets here.
+const LIMIT: &str = r#"{"rate":1000000}"#;
 const EXPLAIN: &str = r#"{"path":"secret/data/a","operation":"read"}"#;
 const INIT: &str = r#"{"shares":1,"threshold":1}"#;
 const VAULT_INIT: &str = r#"{"secret_shares":1,"secret_threshold":1}"#;
@@ -135,6 +137,10 @@ const PATHS: &[Row] = &[
     ("POST", "sys/policies/acl/{name...}", "/v1/sys/policies/acl/door", POLICY, Token(403, 204)),
     ("DELETE", "sys/policies/acl/{name...}", "/v1/sys/policies/acl/door", "", Token(403, 204)),
     ("POST", "sys/policies/explain", "/v1/sys/policies/explain", EXPLAIN, Token(403, 200)),
+    ("LIST", "sys/quotas/rate-limit", "/v1/sys/quotas/rate-limit", "", Token(403, 200)),
+    ("GET", "sys/quotas/rate-limit/{name}", "/v1/sys/quotas/rate-limit/door", "", Token(403, 200)),
+    ("POST", "sys/quotas/rate-limit/{name}", "/v1/sys/quotas/rate-limit/door", LIMIT, Token(403, 204)),
+    ("DELETE", "sys/quotas/rate-limit/{name}", "/v1/sys/quotas/rate-limit/door", "", Token(403, 204)),
     ("POST", "sys/seal", "/v1/sys/seal", "", Token(403, 204)),
 ];
 
@@ -188,6 +194,7 @@ impl House {
             ("/api/v1/secrets/door", r#"{"a":1}"#),
             ("/api/v1/policies/door", POLICY),
             ("/api/v1/mounts/door", r#"{"plugin":"kv"}"#),
+            ("/v1/sys/quotas/rate-limit/door", LIMIT),
         ] {
             let (status, answer) = self.ask("PUT", target, body, ROOT);
             // The mount is there already, mostly.

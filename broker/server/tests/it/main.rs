@@ -9,6 +9,7 @@ mod every_method;
 mod hostile;
 mod metrics;
 mod quick_start;
+mod rate_limits;
 mod raw;
 mod running;
 mod tls;

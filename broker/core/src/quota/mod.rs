@@ -1,0 +1,167 @@
+//! Rate limits that operators set (`sys/quotas/rate-limit/<name>`): how many requests one client,
+//! or all of them together, may make of a path in an interval.
+//!
+//! Called by `broker` before a caller is identified, so that a flood costs as little as can be.
+//! Of several limits that apply to a path the one with the longest path decides, as in Vault.
+//! Invariants: a changed limit holds for the next request; `sys/quotas/` itself is never limited,
+//! or a limit that is too tight could not be lifted.
+
+mod bucket;
+mod limit;
+#[cfg(test)]
+mod tests;
+
+use std::{net::IpAddr, sync::Arc};
+
+pub use limit::{GroupBy, RateLimit};
+
+use crate::{
+    clock::Clock,
+    error::{Error, ErrorKind, Result},
+    memo::{Forget, Memo},
+    port::storage::{self, Batch, Snapshot, Storage, Write},
+    route::Mounts,
+    secret::Secret,
+};
+use bucket::Buckets;
+
+const PREFIX: &str = "core/quota/rate-limit/";
+/// Most limits.
+const MAX_LIMITS: usize = 1000;
+/// Longest name of a limit, in bytes.
+const MAX_NAME_BYTES: usize = 128;
+/// What no limit applies to.
+const EXEMPT: &str = "sys/quotas/";
+
+/// The limits, and how far they are used up.
+pub struct Quotas {
+    storage: Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    mounts: Arc<Mounts>,
+    limits: Arc<Memo<(), Arc<Vec<RateLimit>>>>,
+    buckets: Buckets,
+}
+
+impl Quotas {
+    /// Registers its memory of the limits as an observer of `storage`.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, mounts: Arc<Mounts>) -> Self {
+        let limits = Arc::new(Memo::new(PREFIX, Forget::All, 1, |all: &Arc<Vec<RateLimit>>| Arc::new(Vec::clone(all))));
+        storage.observe(limits.clone());
+        Self { storage, clock, mounts, limits, buckets: Buckets::default() }
+    }
+
+    /// Counts a request of `path`, which is canonical.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the time after which another request is let through; what storage says.
+    pub async fn admit(&self, path: &str, address: Option<IpAddr>, token: Option<&Secret>) -> Result<()> {
+        let limits = self.limits().await?;
+        if limits.is_empty() || path.starts_with(EXEMPT) {
+            return Ok(());
+        }
+        let applying = limits.iter().filter(|limit| limit.applies(path)).max_by_key(|limit| limit.path.len());
+        let Some(limit) = applying else { return Ok(()) };
+        self.buckets.take(limit, address, token, self.clock.now()).map_err(|wait| {
+            let words = format!("request path {path:?}: rate limit quota {:?} exceeded", limit.name);
+            Error { retry_after: Some(wait), ..Error::new(ErrorKind::RateLimited, words) }
+        })
+    }
+
+    /// Whether there is any limit.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn is_empty(&self) -> Result<bool> {
+        Ok(self.limits().await?.is_empty())
+    }
+
+    /// One limit.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn get(&self, name: &str) -> Result<Option<RateLimit>> {
+        Ok(self.limits().await?.iter().find(|limit| limit.name == name).cloned())
+    }
+
+    /// All names, sorted.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn names(&self) -> Result<Vec<String>> {
+        Ok(self.limits().await?.iter().map(|limit| limit.name.clone()).collect())
+    }
+
+    /// Sets a limit; what was used up of the one before it counts on.
+    ///
+    /// # Errors
+    /// `invalid_request` for a bad name, a path that is in no mount, or one that another limit has;
+    /// what storage says.
+    pub async fn put(&self, limit: RateLimit) -> Result<()> {
+        check_name(&limit.name)?;
+        let limits = self.limits().await?;
+        if let Some(other) = limits.iter().find(|had| had.path == limit.path && had.name != limit.name) {
+            let words = format!("the rate limit {:?} has the same path", other.name);
+            return Err(Error::invalid("path", words));
+        }
+        if limits.len() >= MAX_LIMITS && !limits.iter().any(|had| had.name == limit.name) {
+            return Err(Error::new(ErrorKind::TooLarge, format!("there are {MAX_LIMITS} rate limits already")));
+        }
+        let place = limit.path.trim_end_matches('*');
+        if !place.is_empty() && !is_native(place) && self.mounts.table().await?.resolve(place).is_none() {
+            return Err(Error::invalid("path", format!("{place:?} is in no mount: name one, or leave it out for all")));
+        }
+        let value = serde_json::to_vec(&limit).map_err(Error::internal)?;
+        storage::put(&*self.storage, &format!("{PREFIX}{}", limit.name), Secret::new(value)).await
+    }
+
+    /// Lifts a limit; absent ones are no error.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        let write = Write::Delete { key: format!("{PREFIX}{name}") };
+        self.storage.commit(Batch { checks: Vec::new(), writes: vec![write] }).await.map(|_| ())
+    }
+
+    async fn limits(&self) -> Result<Arc<Vec<RateLimit>>> {
+        if let Some(limits) = self.limits.find(&()) {
+            return Ok(limits);
+        }
+        let ticket = self.limits.ticket();
+        let snapshot = self.storage.snapshot().await?;
+        let limits = Arc::new(Box::pin(load(&*snapshot)).await?);
+        self.limits.keep(ticket, (), limits.clone());
+        Ok(limits)
+    }
+}
+
+impl std::fmt::Debug for Quotas {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Quotas").finish_non_exhaustive()
+    }
+}
+
+async fn load(snapshot: &dyn Snapshot) -> Result<Vec<RateLimit>> {
+    let mut limits = Vec::new();
+    for name in snapshot.children(PREFIX, None, MAX_LIMITS).await? {
+        if let Some(entry) = snapshot.get(&format!("{PREFIX}{name}")).await? {
+            limits.push(serde_json::from_slice(entry.value.expose()).map_err(Error::internal)?);
+        }
+    }
+    Ok(limits)
+}
+
+/// What the broker serves itself is no mount, and can be limited all the same.
+fn is_native(path: &str) -> bool {
+    path.starts_with("sys/") || path.starts_with("auth/token/")
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    match name.len() <= MAX_NAME_BYTES && !name.is_empty() && name.bytes().all(plain) {
+        true => Ok(()),
+        false => Err(Error::invalid("name", "expected 1 to 128 letters, digits, '-', '_' or '.'")),
+    }
+}

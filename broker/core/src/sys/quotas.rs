@@ -1,0 +1,61 @@
+//! `sys/quotas/rate-limit`: limits as operators set them, in the words of Vault's API.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Ask, Served, Sys, not_found, required};
+use crate::{
+    duration,
+    error::{Error, Result},
+    quota::{GroupBy, RateLimit},
+    request::Operation,
+};
+
+#[derive(Deserialize)]
+struct Wanted {
+    rate: Option<f64>,
+    #[serde(default)]
+    path: String,
+    #[serde(default, deserialize_with = "duration::optional")]
+    interval: Option<Duration>,
+    #[serde(default, deserialize_with = "duration::optional")]
+    block_interval: Option<Duration>,
+    #[serde(default)]
+    group_by: GroupBy,
+    #[serde(default)]
+    role: String,
+}
+
+pub(super) async fn names(sys: &Sys) -> Result<Served> {
+    sys.quotas.names().await.map(Served::names)
+}
+
+pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
+    let name = ask.capture("name");
+    match ask.operation {
+        Operation::Read => {
+            let limit = sys.quotas.get(name).await?.ok_or_else(|| not_found("no such rate limit"))?;
+            Served::json(&serde_json::json!({
+                "name": limit.name,
+                "type": "rate-limit",
+                "path": limit.path,
+                "rate": limit.rate,
+                "interval": limit.interval as f64 / 1000.0,
+                "block_interval": limit.block_interval as f64 / 1000.0,
+                "group_by": limit.group_by,
+            }))
+        }
+        Operation::Delete => sys.quotas.delete(name).await.map(|()| Served::nothing()),
+        _ => {
+            let wanted: Wanted = ask.fields.parse()?;
+            if !wanted.role.is_empty() {
+                return Err(Error::invalid("role", "limits by login role are not enforced: leave it out"));
+            }
+            let rate = required(wanted.rate, "rate")?;
+            let limit =
+                RateLimit::new(name, &wanted.path, rate, wanted.interval, wanted.block_interval, wanted.group_by)?;
+            sys.quotas.put(limit).await.map(|()| Served::nothing())
+        }
+    }
+}
