@@ -10,20 +10,21 @@ use std::{
 };
 
 /// What everybody may import; leaves import each other and nothing else.
-const LEAVES: [&str; 14] = [
+const LEAVES: [&str; 15] = [
     "clock", "duration", "error", "forms", "identity", "json", "memo", "path", "port", "request", "sealed", "secret",
-    "testing", "txn",
+    "shards", "testing", "txn",
 ];
 /// What may be imported beside leaves, and beside a room's own modules.
-const ROOMS: [(&str, &[&str]); 7] = [
+const ROOMS: [(&str, &[&str]); 8] = [
     ("audit", &[]),
     ("authn", &[]),
     ("authz", &[]),
     // An entry keeps its answer's audit form, so that a hit is not digested again.
     ("cache", &["audit"]),
+    ("quota", &[]),
     ("route", &[]),
-    ("sys", &["audit", "authn", "authz", "cache", "route"]),
-    ("broker", &["audit", "authn", "authz", "cache", "route", "sys"]),
+    ("sys", &["audit", "authn", "authz", "cache", "quota", "route"]),
+    ("broker", &["audit", "authn", "authz", "cache", "quota", "route", "sys"]),
 ];
 /// What a crate may depend on inside the workspace, tests aside.
 const CRATES: [(&str, &[&str]); 5] = [

@@ -120,12 +120,11 @@ impl Broker {
         let Parts { storage, seal, plugins, audit, clock, config } = parts;
         let cache = Cache::new(config.cache_bytes);
         storage.observe(cache.clone());
-        let mounts = Arc::new(Mounts::new(storage.clone(), clock.clone()));
         let sys = Sys {
             tokens: Tokens::new(storage.clone(), clock.clone(), config.token),
             policies: Policies::new(storage.clone(), clock.clone()),
-            quotas: Arc::new(Quotas::new(storage.clone(), clock.clone(), mounts.clone())),
-            mounts,
+            quotas: Arc::new(Quotas::new(storage.clone(), clock.clone())),
+            mounts: Arc::new(Mounts::new(storage.clone(), clock.clone())),
             plugins: plugins.clone(),
             audit,
             seal,

@@ -20,7 +20,6 @@ use crate::{
     error::{Error, ErrorKind, Result},
     memo::{Forget, Memo},
     port::storage::{self, Batch, Snapshot, Storage, Write},
-    route::Mounts,
     secret::Secret,
 };
 use bucket::Buckets;
@@ -37,7 +36,6 @@ const EXEMPT: &str = "sys/quotas/";
 pub struct Quotas {
     storage: Arc<dyn Storage>,
     clock: Arc<dyn Clock>,
-    mounts: Arc<Mounts>,
     limits: Arc<Memo<(), Arc<Vec<RateLimit>>>>,
     buckets: Buckets,
 }
@@ -45,10 +43,10 @@ pub struct Quotas {
 impl Quotas {
     /// Registers its memory of the limits as an observer of `storage`.
     #[must_use]
-    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>, mounts: Arc<Mounts>) -> Self {
+    pub fn new(storage: Arc<dyn Storage>, clock: Arc<dyn Clock>) -> Self {
         let limits = Arc::new(Memo::new(PREFIX, Forget::All, 1, |all: &Arc<Vec<RateLimit>>| Arc::new(Vec::clone(all))));
         storage.observe(limits.clone());
-        Self { storage, clock, mounts, limits, buckets: Buckets::default() }
+        Self { storage, clock, limits, buckets: Buckets::default() }
     }
 
     /// Counts a request of `path`, which is canonical.
@@ -95,8 +93,7 @@ impl Quotas {
     /// Sets a limit; what was used up of the one before it counts on.
     ///
     /// # Errors
-    /// `invalid_request` for a bad name, a path that is in no mount, or one that another limit has;
-    /// what storage says.
+    /// `invalid_request` for a bad name or a path that another limit has; what storage says.
     pub async fn put(&self, limit: RateLimit) -> Result<()> {
         check_name(&limit.name)?;
         let limits = self.limits().await?;
@@ -106,10 +103,6 @@ impl Quotas {
         }
         if limits.len() >= MAX_LIMITS && !limits.iter().any(|had| had.name == limit.name) {
             return Err(Error::new(ErrorKind::TooLarge, format!("there are {MAX_LIMITS} rate limits already")));
-        }
-        let place = limit.path.trim_end_matches('*');
-        if !place.is_empty() && !is_native(place) && self.mounts.table().await?.resolve(place).is_none() {
-            return Err(Error::invalid("path", format!("{place:?} is in no mount: name one, or leave it out for all")));
         }
         let value = serde_json::to_vec(&limit).map_err(Error::internal)?;
         storage::put(&*self.storage, &format!("{PREFIX}{}", limit.name), Secret::new(value)).await
@@ -151,11 +144,6 @@ async fn load(snapshot: &dyn Snapshot) -> Result<Vec<RateLimit>> {
         }
     }
     Ok(limits)
-}
-
-/// What the broker serves itself is no mount, and can be limited all the same.
-fn is_native(path: &str) -> bool {
-    path.starts_with("sys/") || path.starts_with("auth/token/")
 }
 
 fn check_name(name: &str) -> Result<()> {

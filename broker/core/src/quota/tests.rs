@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use super::*;
 use crate::{
     clock::{ManualClock, Timestamp},
-    route::NewMount,
     testing::MemoryStorage,
 };
 
@@ -17,19 +16,9 @@ struct World {
     quotas: Quotas,
 }
 
-async fn world() -> World {
+fn world() -> World {
     let (clock, storage) = (Arc::new(ManualClock::new(Timestamp(1_795_318_610_123))), MemoryStorage::new());
-    let mounts = Arc::new(Mounts::new(storage.clone(), clock.clone()));
-    for path in ["secret", "other"] {
-        let mount = NewMount {
-            path: path.to_owned(),
-            plugin: "kv".to_owned(),
-            description: String::new(),
-            options: std::collections::BTreeMap::new(),
-        };
-        mounts.mount(&mount).await.unwrap();
-    }
-    let quotas = Quotas::new(storage.clone(), clock.clone(), mounts);
+    let quotas = Quotas::new(storage.clone(), clock.clone());
     World { clock, storage, quotas }
 }
 
@@ -53,7 +42,7 @@ const B: [u8; 4] = [10, 0, 0, 2];
 
 #[tokio::test]
 async fn an_interval_has_its_rate_at_once_and_then_as_fast_as_it_comes_back() {
-    let world = world().await;
+    let world = world();
     world.set("all", "", 5.0).await.unwrap();
     assert_eq!(world.admitted("secret/data/a", A, 9).await, 5);
     assert_eq!(world.admitted("secret/data/a", B, 9).await, 5, "another client");
@@ -68,7 +57,7 @@ async fn an_interval_has_its_rate_at_once_and_then_as_fast_as_it_comes_back() {
 
 #[tokio::test]
 async fn slow_rates_let_one_request_through() {
-    let world = world().await;
+    let world = world();
     world.set("slow", "", 0.5).await.unwrap();
     assert_eq!(world.admitted("secret/data/a", A, 3).await, 1);
     world.clock.advance(SECOND);
@@ -79,7 +68,7 @@ async fn slow_rates_let_one_request_through() {
 
 #[tokio::test]
 async fn the_longest_path_decides() {
-    let world = world().await;
+    let world = world();
     for (name, path, rate) in [
         ("all", "", 1.0),
         ("mount", "secret/", 2.0),
@@ -98,7 +87,7 @@ async fn the_longest_path_decides() {
 
 #[tokio::test]
 async fn clients_are_addresses_tokens_or_everybody() {
-    let world = world().await;
+    let world = world();
     let tokens = [Secret::from("one"), Secret::from("two")];
     for (group_by, expected) in
         [(GroupBy::Ip, [1, 1, 0, 0]), (GroupBy::None, [1, 0, 0, 0]), (GroupBy::TokenThenIp, [1, 0, 1, 1])]
@@ -117,7 +106,7 @@ async fn clients_are_addresses_tokens_or_everybody() {
 
 #[tokio::test]
 async fn who_meets_a_limit_with_a_block_waits_it_out() {
-    let world = world().await;
+    let world = world();
     let limit = RateLimit::new("block", "", 2.0, None, Some(SECOND * 10), GroupBy::Ip).unwrap();
     world.quotas.put(limit).await.unwrap();
     assert_eq!(world.admitted("other/a", A, 3).await, 2);
@@ -130,7 +119,7 @@ async fn who_meets_a_limit_with_a_block_waits_it_out() {
 
 #[tokio::test]
 async fn a_changed_limit_holds_for_the_next_request_and_a_lifted_one_for_none() {
-    let world = world().await;
+    let world = world();
     world.set("all", "", 1.0).await.unwrap();
     assert_eq!(world.admitted("other/a", A, 9).await, 1);
     world.set("all", "", 3.0).await.unwrap();
@@ -144,10 +133,10 @@ async fn a_changed_limit_holds_for_the_next_request_and_a_lifted_one_for_none() 
 
 #[tokio::test]
 async fn more_clients_than_are_remembered_free_nobody_who_is_over_the_limit() {
-    let world = world().await;
+    let world = world();
     world.set("all", "", 1.0).await.unwrap();
     assert_eq!(world.admitted("other/a", A, 2).await, 1);
-    for n in 0..200_000_u32 {
+    for n in 0..100_000_u32 {
         let address = std::net::Ipv4Addr::from(0x0b00_0000 + n);
         _ = world.quotas.admit("other/a", Some(address.into()), None).await;
     }
@@ -160,11 +149,10 @@ async fn more_clients_than_are_remembered_free_nobody_who_is_over_the_limit() {
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_by_field() {
-    let world = world().await;
+    let world = world();
     world.set("one", "secret/", 1.0).await.unwrap();
     let field = |result: Result<()>| result.unwrap_err().field.unwrap_or_default();
     assert_eq!(field(world.set("two", "secret/", 1.0).await), "path");
-    assert_eq!(field(world.set("two", "nowhere/", 1.0).await), "path");
     assert_eq!(field(world.set("a/b", "", 1.0).await), "name");
     for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e10] {
         assert_eq!(field(world.set("two", "", rate).await), "rate", "{rate}");
@@ -177,5 +165,4 @@ async fn what_makes_no_sense_is_refused_by_field() {
         let limit = RateLimit::new("two", "", 1.0, interval, block, GroupBy::Ip);
         assert_eq!(field(limit.map(|_| ())), expected);
     }
-    world.set("sys", "sys/mounts", 1.0).await.unwrap();
 }

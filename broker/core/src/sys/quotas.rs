@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Ask, Served, Sys, not_found, required};
+use super::{Ask, Served, Sys, not_found, owns, required};
 use crate::{
     duration,
     error::{Error, Result},
@@ -53,9 +53,19 @@ pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
                 return Err(Error::invalid("role", "limits by login role are not enforced: leave it out"));
             }
             let rate = required(wanted.rate, "rate")?;
+            in_a_mount(sys, &wanted.path).await?;
             let limit =
                 RateLimit::new(name, &wanted.path, rate, wanted.interval, wanted.block_interval, wanted.group_by)?;
             sys.quotas.put(limit).await.map(|()| Served::nothing())
         }
     }
+}
+
+/// Refuses a path that no request has: what is beside all mounts and the broker's own paths.
+async fn in_a_mount(sys: &Sys, path: &str) -> Result<()> {
+    let place = path.trim_start_matches('/').trim_end_matches('*');
+    if place.is_empty() || owns(place) || sys.mounts.table().await?.resolve(place).is_some() {
+        return Ok(());
+    }
+    Err(Error::invalid("path", format!("{place:?} is in no mount: name one, or leave it out for all")))
 }
