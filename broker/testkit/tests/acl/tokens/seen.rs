@@ -110,18 +110,19 @@ fn unnamed(body: &mut Value) {
     }
 }
 
-/// Moments, as seconds after the creation; of what never was both servers say nothing.
+/// Moments, as seconds after the creation: whole tens begun, because a busy server may come to
+/// write one down some seconds late. Of what never was both servers say nothing.
 fn moments(data: &mut Value) {
     let Some(created) = data["creation_time"].as_i64() else { return };
     data["creation_time"] = json!("<seconds>");
     for member in ["issue_time", "expire_time", "last_renewal"] {
         let moment = data[member].as_str().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
         if let Some(moment) = moment {
-            data[member] = json!(format!("<{} s after creation>", tens(moment.unix_timestamp() - created)));
+            data[member] = json!(format!("<{} s after creation>", begun(moment.unix_timestamp() - created)));
         }
     }
     if let Some(renewed) = data["last_renewal_time"].as_i64() {
-        data["last_renewal_time"] = json!(tens(renewed - created));
+        data["last_renewal_time"] = json!(begun(renewed - created));
     }
 }
 
@@ -134,6 +135,10 @@ fn rounded(body: &mut Value) {
             *value = json!(tens(seconds));
         }
     }
+}
+
+const fn begun(seconds: i64) -> i64 {
+    seconds.div_euclid(10) * 10
 }
 
 const fn tens(seconds: i64) -> i64 {
