@@ -6,7 +6,8 @@
 //! Of those, the ones that change nothing are placed at once, and of the rest the one that
 //! returned first is tried first: servers answer much in the order in which they act. When none
 //! fits, the last choice is taken back. Pairs of (operations placed, state reached) that led
-//! nowhere are not tried twice.
+//! nowhere are not tried twice, and of operations that are alike only the one that returned first
+//! is: whatever order has another of them here has an equal with the two exchanged.
 //!
 //! An operation without an answer may take effect at any time after its call, or never: it has no
 //! return, and nothing makes it be placed.
@@ -42,6 +43,12 @@ pub(crate) trait Model {
 
     /// Whether it, with this answer, changes no state, whatever the state.
     fn quiet(&self, event: &Event<Self::Ask, Self::Answer>) -> bool;
+
+    /// Operations that do the same in every state and were answered alike have the same number
+    /// here; none for those that have no such twin.
+    fn kind(&self, _: &Event<Self::Ask, Self::Answer>) -> Option<u32> {
+        None
+    }
 }
 
 /// One operation of one client. Moments are nanoseconds since the recording began.
@@ -78,9 +85,12 @@ pub(crate) enum Verdict<S> {
     Undecided { order: Vec<usize>, state: S },
 }
 
-/// Looks for an order of `events` that `model` explains.
+/// Looks for an order of `events` that `model` explains; harder where that is not enough.
 pub(crate) fn check<M: Model>(model: &M, events: &[Event<M::Ask, M::Answer>]) -> Verdict<M::State> {
-    check_within(BOUND, model, events)
+    match check_within(BOUND, model, events) {
+        Verdict::Undecided { .. } => check_within(10 * BOUND, model, events),
+        decided => decided,
+    }
 }
 
 /// The same, giving up after so many configurations.
@@ -151,8 +161,18 @@ impl<'a, M: Model> Search<'a, M> {
         Verdict::Explained
     }
 
+    /// Whether an operation just like it stands before it.
+    fn is_second(&self, event: usize) -> bool {
+        let Some(kind) = self.model.kind(&self.events[event]) else { return false };
+        let before = std::iter::successors(self.timeline.first(), |at| self.timeline.after(*at));
+        before.take_while(|at| *at != event).any(|at| self.model.kind(&self.events[at]) == Some(kind))
+    }
+
     /// Places an operation and what settles after it; false when that leads nowhere new.
     fn choose(&mut self, event: usize) -> bool {
+        if self.is_second(event) {
+            return false;
+        }
         let Some(next) = self.model.next(&self.state, &self.events[event]) else { return false };
         if next == self.state && self.events[event].outcome.is_none() {
             // As good as never.

@@ -15,16 +15,19 @@ const EFFORT: usize = 20_000;
 /// # Errors
 /// When one has no explanation, with the shortest story among them; also when the search gives up.
 pub(crate) fn explain<M: Model>(suite: &Suite, model: &M, histories: &BTreeMap<String, History<M>>) -> Result {
-    let mut stories = Vec::new();
+    let (mut stories, mut undecided) = (Vec::new(), 0);
     for (key, events) in histories {
-        if !matches!(check(model, events), Verdict::Explained) {
+        let verdict = check(model, events);
+        undecided += usize::from(matches!(verdict, Verdict::Undecided { .. }));
+        if !matches!(verdict, Verdict::Explained) {
             stories.push((key, shortest(model, events)));
         }
     }
     let Some((key, events)) = stories.iter().min_by_key(|(_, events)| events.len()) else { return Ok(()) };
     let words = format!(
-        "{} of {} keys have a history that no order of its operations explains. The shortest, of {key}, \
-         needs {} of {} operations:\n\n{}\n\nto see it again (the interleaving is the machine's): {suite}",
+        "{} of {} keys have a history that no order of its operations explains (for {undecided} of them the search \
+         was given up). The shortest, of {key}, needs {} of {} operations:\n\n{}\n\n\
+         to see it again (the interleaving is the machine's): {suite}",
         stories.len(),
         histories.len(),
         events.len(),

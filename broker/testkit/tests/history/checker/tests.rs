@@ -43,6 +43,19 @@ impl Model for Register {
         event.answer().is_none_or(|had| *had == answer).then_some(next)
     }
 
+    fn kind(&self, event: &Event<Ask, Answer>) -> Option<u32> {
+        let ask = match event.ask {
+            Read => return None,
+            Swap(from, to) => 1 << 16 | u32::from(from) << 8 | u32::from(to),
+            Write(to) => u32::from(to),
+        };
+        Some(match event.answer() {
+            None => ask,
+            Some(Done) => 1 << 17 | ask,
+            Some(_) => 1 << 18 | ask,
+        })
+    }
+
     fn quiet(&self, event: &Event<Ask, Answer>) -> bool {
         matches!((&event.ask, event.answer()), (Read, _) | (_, Some(Mismatch)))
     }

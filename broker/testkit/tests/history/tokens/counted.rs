@@ -99,6 +99,14 @@ impl Model for Counted {
         }
     }
 
+    fn kind(&self, event: &Event<Ask, Answer>) -> Option<u32> {
+        match (event.ask, event.answer()) {
+            (Ask::Fail | Ask::Use(_), Some(Answer::Done)) => Some(0),
+            (Ask::Fail | Ask::Use(_) | Ask::UseAndHangUp, None) => Some(1),
+            _ => None,
+        }
+    }
+
     fn quiet(&self, event: &Event<Ask, Answer>) -> bool {
         matches!(event.ask, Ask::Look(..) | Ask::Renew(..))
             || matches!(event.answer(), Some(Answer::Busy | Answer::Refused))
