@@ -59,18 +59,24 @@ TARGET ?= json
 SECONDS ?= 60
 FUZZ := target/fuzz/x86_64-unknown-linux-gnu/release/warder-fuzz-coverage
 RUN := target/fuzz/runs/$(TARGET)
+CORPUS := broker/fuzz/corpus/$(TARGET)
 # Inputs that a person would look at; what is longer finds nothing else here.
 FUZZ_FLAGS := -max_len=8192 -rss_limit_mb=1024 -timeout=10
 
 fuzz: fuzz-build ## Fuzz TARGET for SECONDS with libFuzzer (needs g++)
 	mkdir -p $(RUN)/corpus $(RUN)/failing
-	FUZZ_TARGET=$(TARGET) $(FUZZ) $(FUZZ_FLAGS) -max_total_time=$(SECONDS) -print_final_stats=1 -artifact_prefix=$(RUN)/failing/ \
-	  $(RUN)/corpus broker/fuzz/corpus/$(TARGET)
+	time FUZZ_TARGET=$(TARGET) $(FUZZ) $(FUZZ_FLAGS) -max_total_time=$(SECONDS) -print_final_stats=1 \
+	  -artifact_prefix=$(RUN)/failing/ $(RUN)/corpus $(CORPUS)
 
-fuzz-minimize: fuzz-build # The smallest set of what was found and what is checked in, as the new corpus
+# The smallest set of what was found and what is checked in; what a person named stays beside it.
+fuzz-minimize: fuzz-build
 	rm -rf $(RUN)/small && mkdir -p $(RUN)/small $(RUN)/corpus
-	FUZZ_TARGET=$(TARGET) $(FUZZ) $(FUZZ_FLAGS) -set_cover_merge=1 $(RUN)/small $(RUN)/corpus broker/fuzz/corpus/$(TARGET)
-	rm -rf broker/fuzz/corpus/$(TARGET) && cp -r $(RUN)/small broker/fuzz/corpus/$(TARGET)
+	find $(CORPUS) -type f -name '*[!0-9a-f]*' -exec cp -t $(RUN)/small {} +
+	FUZZ_TARGET=$(TARGET) $(FUZZ) $(FUZZ_FLAGS) -set_cover_merge=1 $(RUN)/small $(RUN)/corpus $(CORPUS)
+	find $(CORPUS) -type f ! -name '*[!0-9a-f]*' -delete
+	cd $(RUN)/small && for hash in $$(find . -type f ! -name '*[!0-9a-f]*' -printf '%f\n'); do \
+	  cp $$hash $(CURDIR)/$(CORPUS)/$${hash:0:16}; \
+	done
 
 fuzz-build:
 	@command -v c++ >/dev/null || { echo "missing: g++ (Debian: apt-get install g++)" >&2; exit 1; }
