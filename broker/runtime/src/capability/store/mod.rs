@@ -100,7 +100,9 @@ fn decode(record: &Secret) -> Result<Record, Fault> {
     match (Content::decode(inner), mixed) {
         (Ok(Content::Plain(bytes)), false) => Ok(Record::Plain(bytes)),
         (Ok(Content::Sealed(value)), false) => Ok(Record::Sealed(value.into())),
-        (Ok(Content::Sealed(value)), true) => Ok(Record::Sealed(Value { origin: Origin::Mixed, ..value.into() })),
+        (Ok(Content::Sealed(value)), true) if !value.known => {
+            Ok(Record::Sealed(Value { origin: Origin::Mixed, ..value.into() }))
+        }
         _ => Err(Error::new(ErrorKind::UpstreamProtocol, "a stored record has an unknown header").into()),
     }
 }
@@ -126,7 +128,8 @@ mod tests {
     fn unknown_headers_end_the_call() {
         let plain = Content::Plain(b"x".to_vec()).encode();
         let marked = [b"M", plain.expose()].concat();
-        for record in [&b""[..], b"M", b"\x09\0\0\0", &marked] {
+        let mixed_and_known = b"M\x01\x01\0\x01x";
+        for record in [&b""[..], b"M", b"\x09\0\0\0", &marked, mixed_and_known] {
             assert!(matches!(decode(&Secret::from(record)), Err(Fault::Trap(_))));
         }
     }
