@@ -61,7 +61,8 @@ FUZZ := target/fuzz/x86_64-unknown-linux-gnu/release/warder-fuzz-coverage
 RUN := target/fuzz/runs/$(TARGET)
 CORPUS := broker/fuzz/corpus/$(TARGET)
 # Inputs that a person would look at; what is longer finds nothing else here.
-FUZZ_FLAGS := -max_len=8192 -rss_limit_mb=1024 -timeout=10
+# The timeout is wall time: a machine that is busy with other things needs a long one.
+FUZZ_FLAGS := -max_len=8192 -rss_limit_mb=1024 -timeout=60
 
 fuzz: fuzz-build ## Fuzz TARGET for SECONDS with libFuzzer (needs g++)
 	mkdir -p $(RUN)/corpus $(RUN)/failing
