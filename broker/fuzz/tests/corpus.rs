@@ -11,7 +11,7 @@ use warder_testkit::Suite;
 /// Longest mutated input, bytes.
 const LONGEST: usize = 8192;
 /// All that may be checked in of one target's corpus, and of all of them.
-const FILES: usize = 200;
+const FILES: usize = 600;
 const BYTES: usize = 1 << 20;
 
 macro_rules! targets {
