@@ -91,8 +91,9 @@ impl Model for Counted {
         match event.answer() {
             None => Some(after),
             Some(Answer::Busy) => Some(*left),
-            // Root is told "done" of a token that is dead already.
-            Some(Answer::Done) if matches!(event.ask, Ask::Revoke(By::Text, _)) => Some(0),
+            // Root is told "done" of a token that is dead already: one that was used up stands
+            // there, perhaps with children, until it is removed.
+            Some(Answer::Done) if matches!(event.ask, Ask::Revoke(..)) => Some(0),
             Some(Answer::Done) => (!dead).then_some(after),
             Some(Answer::Left(said)) => (!dead && said == left).then_some(after),
             Some(Answer::Refused) => dead.then_some(0),
