@@ -113,6 +113,8 @@ pub struct Error {
     pub plugin: Option<Box<str>>,
     /// The mount it happened in.
     pub mount: Option<Box<str>>,
+    /// What was asked took place all the same: it must not be repeated blindly.
+    pub done: bool,
     /// Earliest sensible retry.
     pub retry_after: Option<Duration>,
     /// For the log only.
@@ -126,7 +128,16 @@ impl Error {
     /// An error of this kind with words for the caller.
     #[must_use]
     pub fn new(kind: ErrorKind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), field: None, plugin: None, mount: None, retry_after: None, source: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            field: None,
+            plugin: None,
+            mount: None,
+            done: false,
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// The caller's input is wrong at `field`.

@@ -113,13 +113,18 @@ impl Broker {
     /// Stops serving before the barrier closes. Held until the seal has done its work.
     pub(super) async fn close_doors(&self) -> MutexGuard<'_, ()> {
         let turn = self.turning.lock().await;
-        self.open.store(false, Ordering::Release);
+        self.turn(false);
         turn
     }
 
     /// Sealing failed: the barrier is as open as it was.
     pub(super) fn reopen_doors(&self) {
-        self.open.store(true, Ordering::Release);
+        self.turn(true);
+    }
+
+    fn turn(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+        self.openness.send_replace(open);
     }
 
     async fn opened(&self) -> Result<()> {
@@ -132,7 +137,7 @@ impl Broker {
         self.sys.audit.set_salt(&|name| salt_of(name).unwrap_or_else(|| Secret::from("")));
         self.sys.mounts.resume().await?;
         self.sys.tokens.resume().await?;
-        self.open.store(true, Ordering::Release);
+        self.turn(true);
         Ok(())
     }
 

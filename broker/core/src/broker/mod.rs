@@ -110,6 +110,8 @@ pub struct Broker {
     turning: Mutex<()>,
     /// Counts how often the barrier was closed.
     closings: watch::Sender<u64>,
+    /// Follows `open`, for those who wait for it.
+    openness: watch::Sender<bool>,
 }
 
 impl Broker {
@@ -140,6 +142,7 @@ impl Broker {
             open: AtomicBool::new(false),
             turning: Mutex::default(),
             closings: watch::Sender::new(0),
+            openness: watch::Sender::new(false),
         })
     }
 
@@ -186,6 +189,12 @@ impl Broker {
     #[must_use]
     pub fn closings(&self) -> watch::Receiver<u64> {
         self.closings.subscribe()
+    }
+
+    /// Whether requests are served, as it changes.
+    #[must_use]
+    pub fn openness(&self) -> watch::Receiver<bool> {
+        self.openness.subscribe()
     }
 
     /// The audit log.

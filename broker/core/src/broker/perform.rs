@@ -170,6 +170,9 @@ fn unshown(error: Error, done: bool) -> Error {
     match done {
         true => Error {
             detail: "it was done, but no audit sink took the record of that: the answer is not shown".into(),
+            done: true,
+            // A repetition would do it once more.
+            retry_after: None,
             ..error
         },
         false => error,

@@ -375,6 +375,60 @@ async fn without_a_record_nothing_happens_and_nothing_is_shown() {
 }
 
 #[tokio::test]
+async fn what_was_done_without_its_closing_record_says_that_it_was() {
+    let world = World::new().await;
+    world.backend.slow.store(true, Ordering::SeqCst);
+    let (broker, root) = (world.broker.clone(), world.root.clone());
+    let before = world.calls();
+    let asked = request(Some(&root), Operation::Update, "kv/a", r#"{"value":7}"#);
+    let writer = tokio::spawn(async move { broker.handle(asked).await });
+    while world.calls() == before {
+        tokio::task::yield_now().await;
+    }
+    world.sink.refuses.store(true, Ordering::SeqCst);
+    world.backend.slow.store(false, Ordering::SeqCst);
+    world.backend.release.notify_waiters();
+    let told = writer.await.unwrap().unwrap_err();
+    assert_eq!((told.kind, told.done, told.retry_after), (ErrorKind::AuditUnavailable, true, None));
+    let refused = world.root(Operation::Update, "kv/a", r#"{"value":8}"#).await.unwrap_err();
+    assert!(!refused.done && refused.retry_after.is_some(), "nothing was done: it may be repeated");
+    world.sink.refuses.store(false, Ordering::SeqCst);
+    // The sink is asked again after a while only.
+    loop {
+        match world.root(Operation::Read, "kv/a", "").await {
+            Ok(reply) => return assert_eq!(text(&reply), r#"{"value":7}"#),
+            Err(error) => assert_eq!(error.kind, ErrorKind::AuditUnavailable),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_brokers_own_listings_come_in_pages() {
+    let world = World::new().await;
+    for name in ["a", "b", "c"] {
+        let body = r#"{"policy":"path \"a\" { capabilities = [\"read\"] }"}"#;
+        world.root(Operation::Update, &format!("sys/policies/acl/{name}"), body).await.unwrap();
+    }
+    for (page, expected) in [
+        ("", Ok("a b c default root")),
+        (r#"{"limit":2}"#, Ok("a b")),
+        (r#"{"limit":"2","after":"b"}"#, Ok("c default")),
+        (r#"{"after":"bb"}"#, Ok("c default root")),
+        (r#"{"after":"root"}"#, Ok("")),
+        (r#"{"limit":-1}"#, Ok("a b c default root")),
+        (r#"{"limit":"many"}"#, Err("limit")),
+    ] {
+        let told = world.root(Operation::List, "sys/policies/acl/", page).await;
+        let told = told.map(|reply| match reply.answer {
+            Answer::Names { keys } => keys.join(" "),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(told.map_err(|e| e.field.unwrap()), expected.map(str::to_owned).map_err(str::to_owned), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn requests_leave_the_records_that_the_design_says() {
     let world = World::new().await;
     world.root(Operation::Read, "kv/a", "").await.unwrap();

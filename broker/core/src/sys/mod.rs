@@ -98,13 +98,35 @@ impl Served {
         Self { answer: Answer::Document(text), auth: None, warnings: Vec::new() }
     }
 
-    const fn names(keys: Vec<String>) -> Self {
-        Self { answer: Answer::Names { keys }, auth: None, warnings: Vec::new() }
+    /// The page that was asked for of all names.
+    fn names(mut keys: Vec<String>, ask: &Ask<'_>) -> Result<Self> {
+        let Page { after, limit } = ask.fields.parse()?;
+        keys.sort_unstable();
+        if let Some(after) = after {
+            keys.drain(..keys.partition_point(|name| *name <= after));
+        }
+        if let Some(most @ 1..) = limit.as_ref().map(most).transpose()? {
+            keys.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        }
+        Ok(Self { answer: Answer::Names { keys }, auth: None, warnings: Vec::new() })
     }
 
     fn json<T: serde::Serialize>(value: &T) -> Result<Self> {
         crate::request::document(value).map(Self::document)
     }
+}
+
+/// Which part of a listing.
+#[derive(serde::Deserialize)]
+struct Page {
+    after: Option<String>,
+    limit: Option<serde_json::Value>,
+}
+
+/// A limit, as a number or, from a query, as text; none above zero: no limit.
+fn most(limit: &serde_json::Value) -> Result<i64> {
+    let number = limit.as_i64().or_else(|| limit.as_str()?.parse().ok());
+    number.ok_or_else(|| Error::invalid("limit", "expected a whole number"))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,7 +251,7 @@ impl Sys {
     /// What the handler says.
     pub async fn serve(&self, matched: &Matched, ask: &Ask<'_>) -> Result<Served> {
         match matched.handler {
-            Handler::Accessors => tokens::accessors(self).await,
+            Handler::Accessors => tokens::accessors(self, ask).await,
             Handler::Audit => Served::json(&serde_json::json!({ "sinks": self.audit.sinks() })),
             Handler::Capabilities(whose) => tokens::capabilities(self, ask, whose).await,
             Handler::Create { orphan } => tokens::create(self, ask, orphan).await,
@@ -239,10 +261,10 @@ impl Sys {
             Handler::MountOf => mounts::of_path(self, ask).await,
             Handler::Mounts => mounts::all(self).await,
             Handler::Plugins => Served::json(&serde_json::json!({ "plugins": self.plugins.list() })),
-            Handler::Policies => policies::names(self).await,
+            Handler::Policies => policies::names(self, ask).await,
             Handler::Policy => policies::one(self, ask).await,
             Handler::Quota => quotas::one(self, ask).await,
-            Handler::Quotas => quotas::names(self).await,
+            Handler::Quotas => quotas::names(self, ask).await,
             Handler::Renew(whose) => tokens::renew(self, ask, whose).await,
             Handler::Revoke(whose) => tokens::revoke(self, ask, whose).await,
             Handler::RevokeOrphan => tokens::revoke_orphan(self, ask).await,

@@ -29,8 +29,8 @@ struct Explain {
     fields: serde_json::Map<String, serde_json::Value>,
 }
 
-pub(super) async fn names(sys: &Sys) -> Result<Served> {
-    sys.policies.list().await.map(Served::names)
+pub(super) async fn names(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
+    Served::names(sys.policies.list().await?, ask)
 }
 
 pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {

@@ -27,8 +27,8 @@ struct Wanted {
     role: String,
 }
 
-pub(super) async fn names(sys: &Sys) -> Result<Served> {
-    sys.quotas.names().await.map(Served::names)
+pub(super) async fn names(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
+    Served::names(sys.quotas.names().await?, ask)
 }
 
 pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {

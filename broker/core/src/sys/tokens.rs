@@ -74,8 +74,8 @@ impl Chosen {
     }
 }
 
-pub(super) async fn accessors(sys: &Sys) -> Result<Served> {
-    sys.tokens.accessors().await.map(Served::names)
+pub(super) async fn accessors(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
+    Served::names(sys.tokens.accessors().await?, ask)
 }
 
 pub(super) async fn create(sys: &Sys, ask: &Ask<'_>, orphan: bool) -> Result<Served> {
