@@ -1,49 +1,69 @@
-//! `Debug` by hand for the messages that hold secrets: everything but the secret.
+//! `Debug` by hand for the messages that hold secrets: everything but the secret. Which they are
+//! the protobufs say (`debug_redact`), and the test `generated` reads it there.
 
 use std::fmt;
 
-use crate::v1::{SecretsServiceGetResponse, SecretsServicePatchRequest, SecretsServicePutRequest};
+use crate::v1::{
+    AuthServiceLoginRequest, IssuedToken, PolicyServiceExplainRequest, SecretsServiceGetResponse,
+    SecretsServicePatchRequest, SecretsServicePutRequest, SysServiceInitResponse, SysServiceUnsealRequest,
+    TokenServiceCreateRequest,
+};
 
-impl fmt::Debug for SecretsServiceGetResponse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretsServiceGetResponse")
-            .field("path", &self.path)
-            .field("version", &self.version)
-            .finish_non_exhaustive()
-    }
+macro_rules! concealed {
+    ($($message:ident { $($shown:ident),* })*) => { $(
+        impl fmt::Debug for $message {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($message))$(.field(stringify!($shown), &self.$shown))*.finish_non_exhaustive()
+            }
+        }
+    )* };
 }
 
-impl fmt::Debug for SecretsServicePatchRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretsServicePatchRequest")
-            .field("path", &self.path)
-            .field("expected_version", &self.expected_version)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for SecretsServicePutRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SecretsServicePutRequest")
-            .field("path", &self.path)
-            .field("expected_version", &self.expected_version)
-            .finish_non_exhaustive()
-    }
+concealed! {
+    AuthServiceLoginRequest { method, mount }
+    IssuedToken { accessor, policies, ttl_seconds }
+    PolicyServiceExplainRequest { path, operation, policies }
+    SecretsServiceGetResponse { path, version }
+    SecretsServicePatchRequest { path, expected_version }
+    SecretsServicePutRequest { path, expected_version }
+    SysServiceInitResponse {}
+    SysServiceUnsealRequest { reset }
+    TokenServiceCreateRequest { policies, ttl_seconds, display_name, orphan }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::v1::{SecretReadResult, SecretsServiceBatchGetResponse, TokenServiceCreateResponse, secret_read_result};
+
+    /// `shown` is in what `Debug` prints, and none of the secrets.
+    fn prints(message: &dyn fmt::Debug, shown: &str) {
+        let text = format!("{message:?} {message:#?}");
+        assert!(text.contains(shown) && !text.contains("hunter2"), "{text}");
+        // Bytes are printed as a string or as numbers.
+        assert!(!text.contains("104, 117, 110"), "{text}");
+    }
 
     #[test]
     fn messages_print_paths_and_no_secret() {
-        let json = bytes::Bytes::from_static(br#"{"password":"hunter2"}"#);
+        let json = || bytes::Bytes::from_static(br#"{"password":"hunter2"}"#);
+        let secret = || "hunter2".to_owned();
         let path = || "a/b".to_owned();
-        let get = SecretsServiceGetResponse { path: path(), json: json.clone(), ..Default::default() };
-        let put = SecretsServicePutRequest { path: path(), json: json.clone(), ..Default::default() };
-        let patch = SecretsServicePatchRequest { path: path(), json, ..Default::default() };
-        for text in [format!("{get:?}"), format!("{put:?}"), format!("{patch:?}")] {
-            assert!(text.contains("a/b") && !text.contains("json") && !text.contains("hunter2"), "{text}");
-        }
+        let get = SecretsServiceGetResponse { path: path(), json: json(), ..Default::default() };
+        prints(&get, "a/b");
+        let outcome = Some(secret_read_result::Outcome::Secret(get));
+        prints(&SecretsServiceBatchGetResponse { results: vec![SecretReadResult { outcome }] }, "a/b");
+        prints(&SecretsServicePutRequest { path: path(), json: json(), ..Default::default() }, "a/b");
+        prints(&SecretsServicePatchRequest { path: path(), json: json(), ..Default::default() }, "a/b");
+        prints(&AuthServiceLoginRequest { method: path(), mount: None, json: json() }, "a/b");
+        let issued = IssuedToken { token: secret(), accessor: path(), ..Default::default() };
+        prints(&TokenServiceCreateResponse { issued: Some(issued), warnings: vec![] }, "a/b");
+        prints(&TokenServiceCreateRequest { id: secret(), display_name: path(), ..Default::default() }, "a/b");
+        let explain =
+            PolicyServiceExplainRequest { path: path(), token: Some(secret()), json: json(), ..Default::default() };
+        prints(&explain, "a/b");
+        let keys = SysServiceInitResponse { keys: vec![secret()], keys_base64: vec![secret()], root_token: secret() };
+        prints(&keys, "SysServiceInitResponse");
+        prints(&SysServiceUnsealRequest { key: secret(), reset: false }, "reset: false");
     }
 }

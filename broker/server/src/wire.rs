@@ -18,7 +18,7 @@ use warder_store::{EngineConfig, SealConfig as StoreSeal, StoreConfig, sink};
 
 use crate::{
     config::{AuditConfig, Config, SealConfig, StorageConfig},
-    edge::{Edge, Limits, listener, metrics::Metrics, tls},
+    edge::{Edge, Limits, grpc::Streams, listener, metrics::Metrics, tls},
     plugins,
 };
 
@@ -65,6 +65,7 @@ pub struct Wired {
     tls: Option<tokio_rustls::TlsAcceptor>,
     edge: Arc<Edge>,
     address: SocketAddr,
+    stop: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Wired {
@@ -117,6 +118,7 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
     let broker = broker(config, clock.clone()).await?;
     let metrics = Metrics::new()?;
     metrics.watch(&broker);
+    let (stop, stopped) = watch::channel(false);
     let edge = Arc::new(Edge {
         broker: broker.clone(),
         clock,
@@ -125,8 +127,9 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
         dev,
         storage: storage_word,
         ids: crate::edge::ids::Ids::new(),
+        streams: Streams::new(stopped),
     });
-    Ok(Wired { broker, listener, tls, edge, address })
+    Ok(Wired { broker, listener, tls, edge, address, stop })
 }
 
 async fn broker(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, StartError> {
@@ -202,8 +205,8 @@ impl Wired {
 
     /// Serves until told to stop.
     pub(crate) fn serve(self) -> Running {
-        let Self { broker, listener, tls, edge, address } = self;
-        let (stop, stopped) = watch::channel(false);
+        let Self { broker, listener, tls, edge, address, stop } = self;
+        let stopped = stop.subscribe();
         let secure = tls.is_some();
         let served = tokio::spawn(listener::run(listener, tls, edge, stopped.clone()));
         let ticking = tokio::spawn(tick(broker.clone(), stopped));

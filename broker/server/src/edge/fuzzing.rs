@@ -141,6 +141,7 @@ impl Server {
             dev: false,
             storage: "memory",
             ids: Ids::new(),
+            streams: grpc::Streams::new(tokio::sync::watch::channel(false).1),
         })))
     }
 

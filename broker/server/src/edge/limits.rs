@@ -43,6 +43,31 @@ impl Default for Limits {
     }
 }
 
+/// What one HTTP/2 connection may hold, and how its end is noticed.
+pub(super) mod http2 {
+    use std::time::Duration;
+
+    /// Most requests at once; a client that begins more is told to wait, or has them refused.
+    pub(in crate::edge) const STREAMS: u32 = 256;
+    /// Bytes of one request that may be under way before they were read.
+    pub(in crate::edge) const STREAM_WINDOW: u32 = 1 << 20;
+    /// The same for all requests of a connection together.
+    pub(in crate::edge) const CONNECTION_WINDOW: u32 = 1 << 20;
+    /// Bytes of one frame: the least that the protocol allows.
+    pub(in crate::edge) const FRAME: u32 = 16 << 10;
+    /// Bytes of one answer that wait in a buffer for a slow client.
+    pub(in crate::edge) const SEND_BUFFER: usize = 400 << 10;
+    /// Requests that were reset before they were looked at; beyond, the connection is ended (rapid
+    /// reset, CVE-2023-44487).
+    pub(in crate::edge) const RESETS: usize = 20;
+    /// Requests that broke the protocol and were reset for it; beyond, the connection is ended.
+    pub(in crate::edge) const FAULTS: usize = 1024;
+    /// Silence after which the client is asked whether it is still there.
+    pub(in crate::edge) const PING_AFTER: Duration = Duration::from_secs(60);
+    /// How long it may take to answer that; then the connection is ended.
+    pub(in crate::edge) const PONG_WITHIN: Duration = Duration::from_secs(10);
+}
+
 /// How much of a refused body is read and thrown away, so that the client sees the refusal
 /// instead of a reset connection.
 const DISCARD_BYTES: usize = 16 << 20;

@@ -20,7 +20,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use warder_core::identity::Peer;
 
-use super::{Edge, grpc, prompt::Prompt, tls};
+use super::{Edge, grpc, limits::http2, prompt::Prompt, tls};
 
 /// How long open requests may take to end once draining began.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -133,9 +133,15 @@ pub(super) async fn http(
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.headers).unwrap_or(u32::MAX))
-        .max_concurrent_streams(256)
-        .keep_alive_interval(Duration::from_secs(60))
-        .keep_alive_timeout(limits.slow_head);
+        .max_concurrent_streams(http2::STREAMS)
+        .initial_stream_window_size(http2::STREAM_WINDOW)
+        .initial_connection_window_size(http2::CONNECTION_WINDOW)
+        .max_frame_size(http2::FRAME)
+        .max_send_buf_size(http2::SEND_BUFFER)
+        .max_pending_accept_reset_streams(http2::RESETS)
+        .max_local_error_reset_streams(http2::FAULTS)
+        .keep_alive_interval(http2::PING_AFTER)
+        .keep_alive_timeout(http2::PONG_WITHIN);
     let stream = TokioIo::new(Prompt::new(stream, limits.slow_head));
     let served = watcher.watch(builder.serve_connection(stream, service).into_owned()).await;
     if let Err(error) = served {

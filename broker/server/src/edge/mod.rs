@@ -7,11 +7,12 @@
 //! Invariant: nothing reaches the broker that is over a limit, and no answer leaves without a
 //! request id and `Cache-Control: no-store`.
 
+mod batch;
 mod decode;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod grpc;
+pub(crate) mod grpc;
 mod health;
 mod identify;
 pub(crate) mod ids;
@@ -43,7 +44,7 @@ use warder_core::{
 
 use self::{decode::Query, problem::Refusal, reply::Reply};
 pub use self::{
-    grpc::METHODS,
+    grpc::{METHODS, Method},
     limits::Limits,
     route::{Route, routes},
     status::{Row as StatusRow, of as status_of},
@@ -60,6 +61,7 @@ pub(crate) struct Edge {
     /// Word for `storage_type`.
     pub(crate) storage: &'static str,
     pub(crate) ids: ids::Ids,
+    pub(crate) streams: grpc::Streams,
 }
 
 /// One request, bounded and decoded, on its way to a handler.
@@ -85,6 +87,8 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     const PLAIN: Self = Self { code: "ok", operation: None, resolved: None, cached: false };
+    /// Several reads, each answered by itself.
+    const READS: Self = Self { operation: Some(Operation::Read), ..Self::PLAIN };
 
     fn refused(kind: ErrorKind) -> Self {
         Self { code: kind.code(), ..Self::PLAIN }
@@ -119,7 +123,7 @@ impl Edge {
             log_fault(&id, &refusal);
             if door == Door::Vault { refusal.vault() } else { refusal.native(&id) }
         });
-        headers(&mut response, &id, echo);
+        headers(response.headers_mut(), &id, echo);
         let outcome = response.extensions_mut().remove::<Outcome>().unwrap_or(Outcome::PLAIN);
         self.close(&span, door, pattern, &outcome, response.status(), started);
         response
@@ -224,8 +228,7 @@ fn log_fault(id: &str, refusal: &Refusal) {
     }
 }
 
-fn headers(response: &mut Reply, id: &str, trace: Option<HeaderValue>) {
-    let headers = response.headers_mut();
+fn headers(headers: &mut HeaderMap, id: &str, trace: Option<HeaderValue>) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(identify::REQUEST_ID, id);

@@ -104,6 +104,11 @@ impl Refusal {
         response
     }
 
+    /// The problem by itself, as one result among others.
+    pub(crate) fn problem(&self, request_id: &str) -> Secret {
+        self.document(self.0.status.unwrap_or_else(|| status::of(self.0.error.kind).native), request_id)
+    }
+
     fn document(&self, code: StatusCode, request_id: &str) -> Secret {
         let error = &self.0.error;
         let quoted = |text: &str| {
@@ -122,6 +127,7 @@ impl Refusal {
         let optional =
             [("field", error.field.as_deref()), ("plugin", error.plugin.as_deref()), ("mount", error.mount.as_deref())];
         members.extend(optional.into_iter().filter_map(|(name, text)| Some((name, quoted(text?)))));
+        members.extend(error.done.then(|| ("done", "true".to_owned())));
         members.extend(error.retry_after.map(|after| ("retry_after_seconds", after.as_secs().max(1).to_string())));
         members.extend(self.0.extra.iter().cloned());
         json::compose(members.iter().map(|(name, text)| (*name, text.as_str())))

@@ -60,6 +60,7 @@ static ROUTES: &[Route] = routes! {
 
     token "GET"    "/api/v1/secrets" rest::secrets::list_root, "Names at the top (?list=true)";
     token "GET"    "/api/v1/secrets/" rest::secrets::list_root, "Names at the top (?list=true)";
+    token "POST"   "/api/v1/secrets:batch" rest::batch::batch, "Read several secrets, each decided by itself";
     token "GET"    "/api/v1/secrets/{path...}/versions" rest::secrets::versions, "Versions, no values";
     token "POST"   "/api/v1/secrets/{path...}/undelete" rest::secrets::undelete, "Restore soft-deleted versions";
     token "GET"    "/api/v1/secrets/{path...}" rest::secrets::read, "Read a secret, or list a folder (?list=true)";
@@ -194,6 +195,7 @@ mod tests {
             ("GET", "/api/v1/auth/tokens/x", "/api/v1/auth/tokens/{accessor}", "x"),
             ("POST", "/api/v1/auth/tokens/x/renew", "/api/v1/auth/tokens/{accessor}/renew", "x"),
             ("POST", "/api/v1/policies:explain", "/api/v1/policies:explain", ""),
+            ("POST", "/api/v1/secrets:batch", "/api/v1/secrets:batch", ""),
             ("LIST", "/v1/secret/metadata/", "/v1/{path...}", "secret/metadata/"),
         ] {
             let (route, taken) = find(method, path).unwrap();
@@ -207,7 +209,7 @@ mod tests {
             ("GET", "/", 404),
             ("GET", "/api/v1", 404),
             ("PUT", "/api/v1/secrets", 405),
-            ("POST", "/api/v1/secrets:batch", 404),
+            ("GET", "/api/v1/secrets:batch", 405),
             ("GET", "/api/v1/watch", 404),
             ("POST", "/api/v1/secrets/a/rotate", 405),
             ("HEAD", "/v1/secret/data/a", 405),

@@ -12,5 +12,7 @@ mod quick_start;
 mod rate_limits;
 mod raw;
 mod running;
+mod streams;
 mod tls;
+mod twins;
 mod wire_limits;

@@ -15,10 +15,11 @@ use warder_core::{
     request::{Address, Door, Fields, Operation, Reply as Answered, Request, SecretView},
     secret::Secret,
 };
+use warder_proto::v1;
 use zeroize::Zeroize as _;
 
 use super::{
-    super::{Edge, Limits, Outcome, identify, log_fault, problem::Refusal, reply},
+    super::{Edge, Limits, Outcome, identify, log_fault, parse_path, problem::Refusal, reply},
     status,
 };
 
@@ -51,7 +52,27 @@ impl Call {
         self.outcome.get().cloned().unwrap_or(Outcome::PLAIN)
     }
 
-    /// Hands a request to the broker.
+    /// What the edge shares.
+    pub(super) const fn edge(&self) -> &Arc<Edge> {
+        &self.edge
+    }
+
+    /// The id of this call.
+    pub(super) const fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// The other end.
+    pub(super) const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The caller's token.
+    pub(super) fn credential(&self) -> Result<Option<Secret>, Error> {
+        identify::credential(&self.headers, Door::Native)
+    }
+
+    /// Hands a request for a secret to the broker.
     pub(super) async fn ask(
         &self,
         operation: Operation,
@@ -60,13 +81,37 @@ impl Call {
         fields: Fields,
         refresh: bool,
     ) -> Result<Answered, Refusal> {
+        let credential = self.credential()?;
+        self.ask_as(credential, operation, Address::Secret { view, path }, fields, refresh).await
+    }
+
+    /// Hands a request for a canonical path to the broker.
+    pub(super) async fn canonical(
+        &self,
+        operation: Operation,
+        path: &str,
+        fields: Fields,
+    ) -> Result<Answered, Refusal> {
+        let credential = self.credential()?;
+        self.ask_as(credential, operation, Address::Canonical(parse_path(path)?), fields, false).await
+    }
+
+    /// Hands a request to the broker on behalf of this token.
+    pub(super) async fn ask_as(
+        &self,
+        credential: Option<Secret>,
+        operation: Operation,
+        address: Address,
+        fields: Fields,
+        refresh: bool,
+    ) -> Result<Answered, Refusal> {
         let request = Request {
             id: self.id.clone(),
             door: Door::Native,
-            credential: identify::credential(&self.headers, Door::Native)?,
+            credential,
             peer: self.peer.clone(),
             operation,
-            address: Address::Secret { view, path },
+            address,
             fields,
             refresh,
             deadline: self.time_left()?,
@@ -87,6 +132,26 @@ impl Call {
         Ok(bound.saturating_sub(self.started.elapsed()))
     }
 
+    /// A method's message that no single answer of the broker stands behind.
+    pub(super) fn tell_plain<T>(&self, told: Result<T, Refusal>) -> Result<Response<T>, Status> {
+        told.map(Response::new).map_err(|refusal| self.refuse(&refusal))
+    }
+
+    /// The same for several reads.
+    pub(super) fn tell_reads<T>(&self, told: Result<T, Refusal>) -> Result<Response<T>, Status> {
+        let told = self.tell_plain(told)?;
+        let _ = self.outcome.set(Outcome::READS);
+        Ok(told)
+    }
+
+    /// Refuses a call whose time is up before it has begun.
+    pub(super) fn in_time(&self) -> Result<(), Refusal> {
+        if self.time_left()?.is_zero() {
+            return Err(Error::new(ErrorKind::DeadlineExceeded, "the time was up before it began").into());
+        }
+        Ok(())
+    }
+
     /// A method's message with what belongs around it.
     pub(super) fn tell<T>(&self, told: Told<T>) -> Result<Response<T>, Status> {
         let (message, answered) = told.map_err(|refusal| self.refuse(&refusal))?;
@@ -100,7 +165,13 @@ impl Call {
 
     /// Logs a refusal and says it in gRPC.
     pub(super) fn refuse(&self, refusal: &Refusal) -> Status {
-        self.refuse_as(status::code(refusal.error().kind), refusal)
+        self.refuse_as(status::code(refusal.error()), refusal)
+    }
+
+    /// Logs the refusal of one result among others.
+    pub(super) fn refuse_one(&self, refusal: &Refusal, id: &str) -> v1::Refusal {
+        log_fault(id, refusal);
+        status::as_message(refusal, id)
     }
 
     /// The same with a code more exact than the kind's own.
@@ -120,9 +191,14 @@ pub(super) fn take(bytes: Bytes) -> Secret {
     secret
 }
 
-/// The secret's text is over the limit.
+/// The text that a message carries is over the limit.
 pub(super) fn too_large(most: usize) -> Refusal {
-    Error::new(ErrorKind::TooLarge, format!("the secret's text is larger than {most} bytes")).at("json").into()
+    Error::new(ErrorKind::TooLarge, format!("the text is larger than {most} bytes")).at("json").into()
+}
+
+/// The message is over the limit.
+pub(super) fn message_too_large(most: usize) -> Refusal {
+    Error::new(ErrorKind::TooLarge, format!("the message is larger than {most} bytes")).at("message").into()
 }
 
 /// `TimeoutValue TimeoutUnit` of gRPC over HTTP/2.

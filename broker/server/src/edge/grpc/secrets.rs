@@ -1,5 +1,6 @@
-//! `SecretsService`: the same requests as `rest::secrets` makes.
+//! `SecretsService`: the same requests as `rest::secrets` and `rest::batch` make.
 
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 use warder_core::{
     error::Error,
@@ -9,23 +10,26 @@ use warder_core::{
     secret::Secret,
 };
 use warder_proto::v1::{
-    SecretsServiceDeleteRequest as DeleteRequest, SecretsServiceDeleteResponse as DeleteResponse,
-    SecretsServiceDestroyRequest as DestroyRequest, SecretsServiceDestroyResponse as DestroyResponse,
-    SecretsServiceGetRequest as GetRequest, SecretsServiceGetResponse as GetResponse,
-    SecretsServiceListRequest as ListRequest, SecretsServiceListResponse as ListResponse,
-    SecretsServicePatchRequest as PatchRequest, SecretsServicePatchResponse as PatchResponse,
-    SecretsServicePutRequest as PutRequest, SecretsServicePutResponse as PutResponse,
-    SecretsServiceUndeleteRequest as UndeleteRequest, SecretsServiceUndeleteResponse as UndeleteResponse,
-    SecretsServiceVersionsRequest as VersionsRequest, SecretsServiceVersionsResponse as VersionsResponse,
+    SecretReadResult, SecretsServiceBatchGetRequest as BatchGetRequest,
+    SecretsServiceBatchGetResponse as BatchGetResponse, SecretsServiceDeleteRequest as DeleteRequest,
+    SecretsServiceDeleteResponse as DeleteResponse, SecretsServiceDestroyRequest as DestroyRequest,
+    SecretsServiceDestroyResponse as DestroyResponse, SecretsServiceGetRequest as GetRequest,
+    SecretsServiceGetResponse as GetResponse, SecretsServiceListRequest as ListRequest,
+    SecretsServiceListResponse as ListResponse, SecretsServicePatchRequest as PatchRequest,
+    SecretsServicePatchResponse as PatchResponse, SecretsServicePutRequest as PutRequest,
+    SecretsServicePutResponse as PutResponse, SecretsServiceUndeleteRequest as UndeleteRequest,
+    SecretsServiceUndeleteResponse as UndeleteResponse, SecretsServiceVersionsRequest as VersionsRequest,
+    SecretsServiceVersionsResponse as VersionsResponse, secret_read_result::Outcome,
     secrets_service_server::SecretsService,
 };
 
 use super::{
     super::{
+        batch::{self, Read, Reader, question},
         parse_path,
         problem::Refusal,
         rest::{
-            MAX_PAGE, absent,
+            absent,
             secrets::{ROOT, bounded, document},
             shape as rest,
         },
@@ -41,6 +45,10 @@ const MAX_VERSION: u64 = 9_999_999_999;
 impl SecretsService for Call {
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
         self.tell(get(self, request.into_inner()).await)
+    }
+
+    async fn batch_get(&self, request: Request<BatchGetRequest>) -> Result<Response<BatchGetResponse>, Status> {
+        self.tell_reads(batch_get(self, request.into_inner()).await)
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
@@ -73,24 +81,50 @@ impl SecretsService for Call {
 }
 
 async fn get(call: &Call, asked: GetRequest) -> Told<GetResponse> {
-    let path = secret_path(&asked.path)?;
-    let mut fields = Fields::default();
-    if let Some(version) = asked.version {
-        fields.set_string("version", &within("version", version, 1, u64::from(u32::MAX))?.to_string());
-    }
+    let (path, fields) = question(&asked.path, asked.version)?;
     let answered = call.ask(Operation::Read, SecretView::Value, path, fields, asked.refresh).await?;
-    let cut = rest::cut(document(&answered)?, &answered)?;
+    Ok((shown(asked.path, &answered)?, answered))
+}
+
+fn shown(path: String, answered: &Answered) -> Result<GetResponse, Refusal> {
+    let cut = rest::cut(document(answered)?, answered)?;
     let value = cut.value.ok_or_else(|| Error::internal("the plugin's answer has no value where it said"))?;
-    let message = GetResponse {
-        path: asked.path,
+    Ok(GetResponse {
+        path,
         json: shape::held(value),
         version: shape::number(cut.known.version),
         created_at: shape::time(cut.known.created_at),
         deleted_at: shape::time(cut.known.deletion_time),
         metadata_json: shape::held(cut.known.custom.unwrap_or("{}")),
         warnings: answered.warnings.clone(),
+    })
+}
+
+async fn batch_get(call: &Call, asked: BatchGetRequest) -> Result<BatchGetResponse, Refusal> {
+    let reads: Vec<Read> =
+        asked.reads.into_iter().map(|read| Read { path: read.path, version: read.version }).collect();
+    let reader = Reader {
+        edge: call.edge(),
+        id: call.id(),
+        credential: call.credential()?,
+        peer: call.peer(),
+        refresh: asked.refresh,
+        time_left: call.time_left()?,
     };
-    Ok((message, answered))
+    let show = |read: &Read, answered: &Answered| {
+        let secret = shown(read.path.clone(), answered)?;
+        let size = secret.encoded_len();
+        Ok((secret, size))
+    };
+    let result = |(id, outcome): batch::Outcome<GetResponse>| {
+        let outcome = match outcome {
+            Ok(secret) => Outcome::Secret(secret),
+            Err(refusal) => Outcome::Refusal(call.refuse_one(&refusal, &id)),
+        };
+        SecretReadResult { outcome: Some(outcome) }
+    };
+    let outcomes = reader.read(&reads, show).await?;
+    Ok(BatchGetResponse { results: outcomes.into_iter().map(result).collect() })
 }
 
 async fn put(call: &Call, asked: PutRequest) -> Told<PutResponse> {
@@ -137,21 +171,13 @@ async fn list(call: &Call, asked: ListRequest) -> Told<ListResponse> {
     let root = asked.path.is_empty();
     let folder = parse_path(if root { ROOT } else { &asked.path })?.to_folder();
     let mut fields = Fields::default();
-    let limit = asked.limit.map(|limit| within("limit", limit.into(), 1, MAX_PAGE)).transpose()?;
-    if let Some(limit) = limit {
-        fields.set("limit", limit.to_string());
-    }
-    if let Some(after) = &asked.after {
-        fields.set_string("after", after);
-    }
+    let limit = shape::page(asked.after.as_deref(), asked.limit, &mut fields)?;
     let answered = call.ask(Operation::List, SecretView::Listing, folder, fields, asked.refresh).await?;
-    let keys = match &answered.answer {
-        Answer::Names { keys } if !keys.is_empty() => keys.clone(),
-        Answer::Names { .. } | Answer::Nothing if root => Vec::new(),
+    let (keys, next) = match &answered.answer {
+        Answer::Names { keys } if !keys.is_empty() => shape::names(keys, limit),
+        Answer::Names { .. } | Answer::Nothing if root => (Vec::new(), None),
         _ => return Err(absent()),
     };
-    let full = limit.is_some_and(|limit| keys.len() as u64 >= limit);
-    let next = keys.last().filter(|_| full).cloned();
     let warnings = answered.warnings.clone();
     Ok((ListResponse { keys, next, warnings }, answered))
 }
@@ -179,7 +205,7 @@ async fn write(
     let mut fields = Fields::default();
     fields.set("", value);
     if let Some(version) = expected {
-        fields.set("cas", within("expected_version", version, 0, MAX_VERSION)?.to_string());
+        fields.set("cas", shape::within("expected_version", version, 0, MAX_VERSION)?.to_string());
     }
     let answered = call.ask(operation, SecretView::Value, path, fields, false).await?;
     if matches!(answered.answer, Answer::Nothing) {
@@ -219,9 +245,4 @@ fn value(call: &Call, bytes: bytes::Bytes) -> Result<Secret, Refusal> {
         return Err(Refusal::invalid("json", "expected a JSON object: the secret itself"));
     }
     Ok(value)
-}
-
-fn within(field: &'static str, number: u64, least: u64, most: u64) -> Result<u64, Error> {
-    let words = || format!("expected a whole number from {least} to {most}");
-    if (least..=most).contains(&number) { Ok(number) } else { Err(Error::invalid(field, words())) }
 }

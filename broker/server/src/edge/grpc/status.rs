@@ -8,15 +8,22 @@ use std::collections::HashMap;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
-use warder_core::error::ErrorKind;
+use warder_core::error::{Error, ErrorKind};
+use warder_proto::v1;
 
 use super::super::problem::Refusal;
 
 /// `ErrorInfo.domain`.
 const DOMAIN: &str = "warder";
 
+/// The code of an error.
+pub(super) const fn code(error: &Error) -> Code {
+    // Never UNAVAILABLE for what was done: clients repeat that by themselves.
+    if error.done { Code::Internal } else { of_kind(error.kind) }
+}
+
 /// The code of a kind.
-pub(super) const fn code(kind: ErrorKind) -> Code {
+const fn of_kind(kind: ErrorKind) -> Code {
     match kind {
         ErrorKind::AuditUnavailable => Code::Unavailable,
         ErrorKind::Conflict => Code::Aborted,
@@ -44,11 +51,7 @@ pub(super) const fn code(kind: ErrorKind) -> Code {
 /// A refusal as gRPC shows it.
 pub(super) fn of(refusal: &Refusal, code: Code, request_id: &str) -> Status {
     let error = refusal.error();
-    let named =
-        [("request_id", Some(request_id)), ("plugin", error.plugin.as_deref()), ("mount", error.mount.as_deref())];
-    let known = refusal.members().iter().map(|(name, text)| (*name, Some(text.trim_matches('"'))));
-    let metadata: HashMap<String, String> =
-        named.into_iter().chain(known).filter_map(|(name, text)| Some((name.to_owned(), text?.to_owned()))).collect();
+    let metadata: HashMap<String, String> = metadata(refusal, request_id).collect();
     let mut details = ErrorDetails::with_error_info(error.kind.code(), DOMAIN, metadata);
     if let Some(name) = &error.field {
         details.add_bad_request_violation(field(name), error.detail.clone());
@@ -59,6 +62,32 @@ pub(super) fn of(refusal: &Refusal, code: Code, request_id: &str) -> Status {
     Status::with_error_details(code, error.detail.clone(), details)
 }
 
+/// A refusal as one result among others.
+pub(super) fn as_message(refusal: &Refusal, request_id: &str) -> v1::Refusal {
+    let error = refusal.error();
+    v1::Refusal {
+        code: code(error).into(),
+        reason: error.kind.code().to_owned(),
+        detail: error.detail.clone().into_owned(),
+        metadata: metadata(refusal, request_id).collect(),
+        field: error.field.as_deref().map(|name| field(name).to_owned()),
+        retry_after_seconds: error.retry_after.map(|after| after.as_secs().max(1)),
+    }
+}
+
+/// `ErrorInfo.metadata`.
+fn metadata<'a>(refusal: &'a Refusal, request_id: &'a str) -> impl Iterator<Item = (String, String)> + 'a {
+    let error = refusal.error();
+    let named = [
+        ("request_id", Some(request_id)),
+        ("plugin", error.plugin.as_deref()),
+        ("mount", error.mount.as_deref()),
+        ("done", error.done.then_some("true")),
+    ];
+    let known = refusal.members().iter().map(|(name, text)| (*name, Some(text.trim_matches('"'))));
+    named.into_iter().chain(known).filter_map(|(name, text)| Some((name.to_owned(), text?.to_owned())))
+}
+
 /// What the broker and the REST door call a field, as a message of `warder.v1` calls it.
 fn field(name: &str) -> &str {
     match name {
@@ -66,6 +95,8 @@ fn field(name: &str) -> &str {
         "If-Match" => "expected_version",
         "X-Vault-Token" => "x-vault-token",
         "body" => "json",
+        "increment" => "increment_seconds",
+        "ttl" => "ttl_seconds",
         name => name,
     }
 }
@@ -73,8 +104,6 @@ fn field(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use warder_core::error::Error;
 
     use super::*;
 
@@ -84,13 +113,26 @@ mod tests {
         let document = include_str!("../../../../../proto/warder/v1/secrets.proto");
         let table: String = document.lines().filter(|line| line.starts_with("//   | ")).collect();
         for kind in ErrorKind::ALL {
-            let code = format!("{:?}", code(kind));
+            let code = format!("{:?}", of_kind(kind));
             let row = document.lines().find(|line| {
                 let cells: Vec<&str> = line.split('|').map(str::trim).collect();
                 let name = cells.get(1).unwrap_or(&"").replace('_', "");
                 name.eq_ignore_ascii_case(&code) && cells[2].split([',', ';']).any(|word| word.trim() == kind.code())
             });
             assert!(row.is_some(), "{} is not documented as {code}: {table}", kind.code());
+        }
+    }
+
+    #[test]
+    fn what_was_done_is_never_unavailable() {
+        for kind in ErrorKind::ALL {
+            let mut error = Error::new(kind, "it was done");
+            error.done = true;
+            assert_eq!(code(&error), Code::Internal, "{kind:?}");
+            let refusal = Refusal::from(error);
+            let status = of(&refusal, code(refusal.error()), "r-1");
+            let info = status.get_error_details().error_info().cloned().unwrap();
+            assert_eq!((&*info.reason, &*info.metadata["done"]), (kind.code(), "true"));
         }
     }
 

@@ -6,6 +6,7 @@ use http::StatusCode;
 use warder_core::{
     error::{Error, ErrorKind},
     json,
+    path::Path,
     request::{Address, Answer, Auth, Fields, Operation, Reply as Answered},
     secret::Secret,
 };
@@ -26,9 +27,8 @@ pub(crate) async fn login(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     let mount = text_member(&fields, "mount")?;
     fields.take("method");
     fields.take("mount");
-    let name = mount.as_ref().unwrap_or(&method).expose_str().unwrap_or_default().trim_matches('/');
-    let field = if mount.is_some() { "mount" } else { "method" };
-    let path = parse_path(&format!("auth/{name}/login")).map_err(|error| error.at(field))?;
+    let method = method.expose_str().unwrap_or_default();
+    let path = login_path(method, mount.as_ref().map(|mount| mount.expose_str().unwrap_or_default()))?;
     let asked = edge.ask_as(&inbound, None, Operation::Update, Address::Canonical(path), fields).await;
     let answered = asked.map_err(|refusal| uniform(&edge, refusal))?;
     match &answered.auth {
@@ -37,8 +37,15 @@ pub(crate) async fn login(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     }
 }
 
+/// Where a method answers.
+pub(in crate::edge) fn login_path(method: &str, mount: Option<&str>) -> Result<Path, Error> {
+    let field = if mount.is_some() { "mount" } else { "method" };
+    let name = mount.unwrap_or(method).trim_matches('/');
+    parse_path(&format!("auth/{name}/login")).map_err(|error| error.at(field))
+}
+
 /// Errors that would tell a stranger what exists become the same 401.
-fn uniform(edge: &Edge, refusal: Refusal) -> Refusal {
+pub(in crate::edge) fn uniform(edge: &Edge, refusal: Refusal) -> Refusal {
     match refusal.error().kind {
         ErrorKind::InvalidRequest
         | ErrorKind::MethodNotAllowed
@@ -50,7 +57,7 @@ fn uniform(edge: &Edge, refusal: Refusal) -> Refusal {
     }
 }
 
-fn failed(edge: &Edge) -> Refusal {
+pub(in crate::edge) fn failed(edge: &Edge) -> Refusal {
     // No login method can be mounted yet, so there is nothing to name.
     let words =
         if edge.dev { format!("{LOGIN_FAILED}; mounted methods: none are mounted") } else { LOGIN_FAILED.into() };
@@ -135,7 +142,7 @@ async fn by_accessor(edge: &Edge, inbound: &Inbound, path: &str, mut fields: Fie
 }
 
 /// Here the accessor is the name of the resource; `/v1` calls an unknown one bad input.
-fn absent_when_unknown(refusal: Refusal) -> Refusal {
+pub(in crate::edge) fn absent_when_unknown(refusal: Refusal) -> Refusal {
     let error = refusal.error();
     if error.kind == ErrorKind::InvalidRequest && error.field.as_deref() == Some("accessor") {
         return Error::new(ErrorKind::NotFound, "no token has this accessor").at("accessor").into();

@@ -2,6 +2,7 @@
 //! shape. Every operation is one that `/v1` could ask for as well, so one policy fits both.
 
 pub(super) mod auth;
+pub(super) mod batch;
 pub(super) mod policies;
 pub(super) mod secrets;
 pub(super) mod shape;

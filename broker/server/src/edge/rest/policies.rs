@@ -13,7 +13,7 @@ use super::{
     canonical, collection, names, only, page, told, whole,
 };
 
-const POLICIES: &str = "sys/policies/acl/";
+pub(in crate::edge) const POLICIES: &str = "sys/policies/acl/";
 
 /// Names of all policies.
 pub(crate) async fn list(edge: Arc<Edge>, inbound: Inbound) -> Outcome {

@@ -84,23 +84,27 @@ pub(in crate::edge) fn cut<'a>(document: &'a Document, answered: &'a Answered) -
     Ok(Cut { value: at(value_at)?, warnings: &answered.warnings, known: Known::of(about)? })
 }
 
-/// 200 `{"path","data","version","created_at","metadata"}`.
+/// 200 with [`shown`].
 ///
-/// `shown` remembers it for [`again`].
-pub(super) fn secret(path: &Path, cut: &Cut<'_>, shown: Option<&Shown>) -> Result<Reply, Refusal> {
+/// `kept` remembers it for [`again`].
+pub(super) fn secret(path: &Path, cut: &Cut<'_>, kept: Option<&Shown>) -> Result<Reply, Refusal> {
+    let made = Made { path: path.clone(), body: shown(path, cut)?, tag: tag(&cut.known) };
+    let response = made.reply();
+    if let Some(kept) = kept {
+        kept.keep(made);
+    }
+    Ok(response)
+}
+
+/// `{"path","data","version","created_at","metadata"}`.
+pub(super) fn shown(path: &Path, cut: &Cut<'_>) -> Result<Secret, Refusal> {
     let value = cut.value.ok_or_else(|| Error::internal("the plugin's answer has no value where it said"))?;
     let text = reply_text(path.as_str())?;
     let mut members = vec![("path", text.as_str()), ("data", value)];
     members.extend(version_members(&cut.known));
     members.extend(cut.known.deletion_time.map(|text| ("deletion_time", text)));
     members.push(("metadata", cut.known.custom.unwrap_or("{}")));
-    let body = warned(json::compose(members), cut.warnings);
-    let made = Made { path: path.clone(), body, tag: tag(&cut.known) };
-    let response = made.reply();
-    if let Some(shown) = shown {
-        shown.keep(made);
-    }
-    Ok(response)
+    Ok(warned(json::compose(members), cut.warnings))
 }
 
 /// The answer that [`secret`] made of the same cached answer before, for the same path.

@@ -36,28 +36,29 @@ struct Looked {
     kind: TokenKind,
 }
 
+/// A token as the native doors show it.
 #[derive(Serialize)]
-struct Shown {
-    accessor: String,
-    kind: TokenKind,
-    display_name: String,
-    policies: Vec<String>,
-    entity_id: Option<String>,
-    metadata: BTreeMap<String, String>,
-    path: String,
-    created_at: String,
-    expires_at: Option<String>,
+pub(in crate::edge) struct Shown {
+    pub(in crate::edge) accessor: String,
+    pub(in crate::edge) kind: TokenKind,
+    pub(in crate::edge) display_name: String,
+    pub(in crate::edge) policies: Vec<String>,
+    pub(in crate::edge) entity_id: Option<String>,
+    pub(in crate::edge) metadata: BTreeMap<String, String>,
+    pub(in crate::edge) path: String,
+    pub(in crate::edge) created_at: String,
+    pub(in crate::edge) expires_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    renewed_at: Option<String>,
+    pub(in crate::edge) renewed_at: Option<String>,
     /// Zero, with `expires_at` null: it does not expire.
-    ttl_seconds: u64,
-    creation_ttl_seconds: u64,
-    explicit_max_ttl_seconds: u64,
+    pub(in crate::edge) ttl_seconds: u64,
+    pub(in crate::edge) creation_ttl_seconds: u64,
+    pub(in crate::edge) explicit_max_ttl_seconds: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    period_seconds: Option<u64>,
-    renewable: bool,
-    orphan: bool,
-    num_uses: u32,
+    pub(in crate::edge) period_seconds: Option<u64>,
+    pub(in crate::edge) renewable: bool,
+    pub(in crate::edge) orphan: bool,
+    pub(in crate::edge) num_uses: u32,
 }
 
 impl From<Looked> for Shown {
@@ -84,13 +85,21 @@ impl From<Looked> for Shown {
     }
 }
 
+/// What a lookup's document says.
+///
+/// # Errors
+/// `internal` when the document is not what a lookup says.
+pub(in crate::edge) fn shown(document: &Document) -> Result<Shown, Error> {
+    let looked: Looked = serde_json::from_slice(document.expose()).map_err(Error::internal)?;
+    Ok(Shown::from(looked))
+}
+
 /// The native shape of a lookup's document.
 ///
 /// # Errors
 /// `internal` when the document is not what a lookup says.
 pub(crate) fn native(document: &Document) -> Result<Document, Error> {
-    let looked: Looked = serde_json::from_slice(document.expose()).map_err(Error::internal)?;
-    request::document(&Shown::from(looked))
+    request::document(&shown(document)?)
 }
 
 #[cfg(test)]
@@ -100,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    fn shown(change: impl FnOnce(&mut Value)) -> Value {
+    fn changed(change: impl FnOnce(&mut Value)) -> Value {
         let mut looked = json!({
             "accessor": "acc", "creation_time": 1, "creation_ttl": 60, "display_name": "token", "entity_id": "",
             "expire_time": "2026-11-22T03:36:50Z", "explicit_max_ttl": 0, "id": "hvs.secret",
@@ -114,7 +123,7 @@ mod tests {
 
     #[test]
     fn absent_things_have_their_empty_value_and_the_text_is_gone() {
-        let value = shown(|_| ());
+        let value = changed(|_| ());
         assert_eq!((&value["metadata"], &value["entity_id"]), (&json!({}), &Value::Null));
         assert_eq!((&value["ttl_seconds"], &value["kind"]), (&json!(59), &json!("service")));
         assert!(value.get("renewed_at").is_none() && value.get("period_seconds").is_none());
@@ -123,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_is_there_is_shown() {
-        let value = shown(|looked| {
+        let value = changed(|looked| {
             looked["meta"] = json!({"team": "a"});
             looked["period"] = json!(5);
             looked["last_renewal"] = json!("2026-11-22T03:36:00Z");

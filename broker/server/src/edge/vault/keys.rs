@@ -1,8 +1,10 @@
-//! `init` and `unseal`, for both doors: the two operations that need no token but key shares.
+//! `init` and `unseal`, for all doors: the two operations that need no token but key shares.
+
+use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
-use warder_core::{error::Error, json, port::seal::SealStatus, request::Fields, secret::Secret};
+use warder_core::{error::Error, identity::Peer, json, port::seal::SealStatus, request::Fields, secret::Secret};
 use zeroize::Zeroizing;
 
 use super::super::{Edge, Inbound, problem::Refusal, reply, route::Outcome};
@@ -10,17 +12,20 @@ use super::super::{Edge, Inbound, problem::Refusal, reply, route::Outcome};
 /// Longest key share as text; a share is 33 bytes.
 const MAX_SHARE_TEXT: usize = 512;
 
+/// What `init` shows once, as text.
+pub(in crate::edge) struct Keys {
+    pub(in crate::edge) hex: Vec<Zeroizing<String>>,
+    pub(in crate::edge) base64: Vec<Zeroizing<String>>,
+    pub(in crate::edge) root_token: Secret,
+}
+
 /// Initializes; `names` are what this door calls shares and threshold.
 pub(crate) async fn init(edge: &Edge, inbound: &Inbound, fields: &Fields, names: [&'static str; 2]) -> Outcome {
     let [shares, threshold] = names;
-    let shares = count(fields, shares)?;
-    let threshold = count(fields, threshold)?;
-    let made = edge.broker.initialize(&inbound.id, inbound.peer.clone(), shares, threshold, None).await?;
-    let hex: Vec<Zeroizing<String>> = made.shares.iter().map(|share| Zeroizing::new(hex(share.expose()))).collect();
-    let base64: Vec<Zeroizing<String>> =
-        made.shares.iter().map(|share| Zeroizing::new(STANDARD.encode(share.expose()))).collect();
+    let (shares, threshold) = (count(fields, shares)?, count(fields, threshold)?);
+    let made = initialize(edge, &inbound.id, &inbound.peer, shares, threshold).await?;
     let list = |texts: &[Zeroizing<String>]| Secret::new(reply::quoted_list(texts.iter().map(|t| t.as_str())));
-    let (hex, base64) = (list(&hex), list(&base64));
+    let (hex, base64) = (list(&made.hex), list(&made.base64));
     let token = Secret::new(reply::quoted(made.root_token.expose_str().unwrap_or_default()));
     let text = |secret: &'_ Secret| secret.expose_str().unwrap_or("null").to_owned();
     let (hex, base64, token) =
@@ -28,6 +33,25 @@ pub(crate) async fn init(edge: &Edge, inbound: &Inbound, fields: &Fields, names:
     let body =
         json::compose([("keys", hex.as_str()), ("keys_base64", base64.as_str()), ("root_token", token.as_str())]);
     Ok(reply::json(StatusCode::OK, body))
+}
+
+/// Makes the keys. Goes on to its end when the caller hangs up: what stops half way could neither
+/// be opened nor be initialized again.
+pub(in crate::edge) async fn initialize(
+    edge: &Edge,
+    id: &Arc<str>,
+    peer: &Peer,
+    shares: u8,
+    threshold: u8,
+) -> Result<Keys, Refusal> {
+    let (broker, id, peer) = (edge.broker.clone(), id.clone(), peer.clone());
+    let making = tokio::spawn(async move { broker.initialize(&id, peer, shares, threshold, None).await });
+    let made = making.await.map_err(Error::internal)??;
+    Ok(Keys {
+        hex: made.shares.iter().map(|share| Zeroizing::new(hex(share.expose()))).collect(),
+        base64: made.shares.iter().map(|share| Zeroizing::new(STANDARD.encode(share.expose()))).collect(),
+        root_token: made.root_token,
+    })
 }
 
 /// Gives the share in `key`, or with `reset` starts the attempt again.
@@ -45,14 +69,31 @@ pub(crate) async fn unseal(
     if reset {
         return Ok(edge.broker.reset_unseal());
     }
+    give(edge, &inbound.id, &inbound.peer, key).await
+}
+
+/// Gives a share. Goes on to its end when the caller hangs up.
+pub(in crate::edge) async fn give(
+    edge: &Edge,
+    id: &Arc<str>,
+    peer: &Peer,
+    key: Option<Secret>,
+) -> Result<SealStatus, Refusal> {
     let key = key.ok_or_else(|| Error::invalid("key", "missing field: key (a key share, hex or base64) or reset"))?;
     let share = share(&key)?;
-    Ok(edge.broker.unseal(&inbound.id, inbound.peer.clone(), share).await?)
+    let (broker, id, peer) = (edge.broker.clone(), id.clone(), peer.clone());
+    let giving = tokio::spawn(async move { broker.unseal(&id, peer, share).await });
+    Ok(giving.await.map_err(Error::internal)??)
 }
 
 fn count(fields: &Fields, name: &'static str) -> Result<u8, Refusal> {
     let text = fields.get(name).and_then(Secret::expose_str).unwrap_or_default();
-    let number = text.parse::<u8>().ok().filter(|number| *number > 0);
+    counted(name, text.parse().ok())
+}
+
+/// A number of shares, checked.
+pub(in crate::edge) fn counted(name: &'static str, number: Option<u8>) -> Result<u8, Refusal> {
+    let number = number.filter(|number| *number > 0);
     number.ok_or_else(|| Refusal::invalid(name, "expected a whole number from 1 to 255"))
 }
 

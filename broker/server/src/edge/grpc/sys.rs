@@ -1,0 +1,79 @@
+//! `SysService`: the same requests as `rest::sys` makes of the seal.
+
+use tonic::{Request, Response, Status};
+use warder_core::{
+    port::seal::SealStatus,
+    request::{Fields, Operation},
+    secret::Secret,
+};
+use warder_proto::v1::{
+    SealStatus as Standing, SysServiceInitRequest as InitRequest, SysServiceInitResponse as InitResponse,
+    SysServiceSealRequest as SealRequest, SysServiceSealResponse as SealResponse,
+    SysServiceStatusRequest as StatusRequest, SysServiceStatusResponse as StatusResponse,
+    SysServiceUnsealRequest as UnsealRequest, SysServiceUnsealResponse as UnsealResponse,
+    sys_service_server::SysService,
+};
+use zeroize::Zeroizing;
+
+use super::{
+    super::{problem::Refusal, vault::keys},
+    call::Call,
+};
+
+#[tonic::async_trait]
+impl SysService for Call {
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        let status = Some(standing(self.edge().broker.seal_status()));
+        self.tell_plain(Ok(StatusResponse { status }))
+    }
+
+    async fn init(&self, request: Request<InitRequest>) -> Result<Response<InitResponse>, Status> {
+        self.tell_plain(init(self, request.get_ref()).await)
+    }
+
+    async fn unseal(&self, request: Request<UnsealRequest>) -> Result<Response<UnsealResponse>, Status> {
+        self.tell_plain(unseal(self, request.into_inner()).await)
+    }
+
+    async fn seal(&self, _: Request<SealRequest>) -> Result<Response<SealResponse>, Status> {
+        let answered = self.canonical(Operation::Update, "sys/seal", Fields::default()).await;
+        self.tell(answered.map(|answered| (SealResponse {}, answered)))
+    }
+}
+
+async fn init(call: &Call, asked: &InitRequest) -> Result<InitResponse, Refusal> {
+    call.in_time()?;
+    let count = |name, number: u32| keys::counted(name, number.try_into().ok());
+    let (shares, threshold) = (count("shares", asked.shares)?, count("threshold", asked.threshold)?);
+    let made = keys::initialize(call.edge(), call.id(), call.peer(), shares, threshold).await?;
+    let texts = |keys: &[Zeroizing<String>]| keys.iter().map(|key| key.to_string()).collect();
+    Ok(InitResponse {
+        keys: texts(&made.hex),
+        keys_base64: texts(&made.base64),
+        root_token: made.root_token.expose_str().unwrap_or_default().to_owned(),
+    })
+}
+
+async fn unseal(call: &Call, asked: UnsealRequest) -> Result<UnsealResponse, Refusal> {
+    call.in_time()?;
+    let status = if asked.reset {
+        call.edge().broker.reset_unseal()
+    } else {
+        let key = Some(Zeroizing::new(asked.key)).filter(|key| !key.is_empty()).map(|key| Secret::from(key.as_str()));
+        keys::give(call.edge(), call.id(), call.peer(), key).await?
+    };
+    Ok(UnsealResponse { status: Some(standing(status)) })
+}
+
+fn standing(seal: SealStatus) -> Standing {
+    Standing {
+        initialized: seal.initialized,
+        sealed: seal.sealed,
+        seal: seal.kind.to_owned(),
+        threshold: seal.threshold.into(),
+        shares: seal.shares.into(),
+        progress: seal.progress.into(),
+        nonce: seal.nonce,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
