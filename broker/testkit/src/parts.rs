@@ -24,8 +24,19 @@ impl Parts {
         self.program("bao", "OpenBao 2.7.2")
     }
 
+    /// A program of the gRPC tools: `python` with grpcio-tools, or `buf`.
+    ///
+    /// # Errors
+    /// When it is not there; the words say how to get it.
+    pub fn grpc(&self, name: &str) -> Result<PathBuf> {
+        Self::at(self.0.join("grpc/bin").join(name), &format!("{name} of the gRPC tools"))
+    }
+
     fn program(&self, name: &str, what: &str) -> Result<PathBuf> {
-        let path = self.0.join("bin").join(name);
+        Self::at(self.0.join("bin").join(name), what)
+    }
+
+    fn at(path: PathBuf, what: &str) -> Result<PathBuf> {
         if path.is_file() {
             return Ok(path);
         }

@@ -110,8 +110,10 @@ pub(crate) fn said(reply: &Reply) -> Result<Said> {
     assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{problem}");
     assert_eq!(problem["code"], "audit_unavailable", "{problem}");
     assert_eq!(problem["status"], 503, "{problem}");
-    assert_eq!(problem["retry_after_seconds"], 1, "{problem}");
-    assert_eq!(reply.header("retry-after"), Some("1"), "{problem}");
+    // What was done must not be repeated blindly.
+    let done = problem["done"] == true;
+    assert_eq!(problem["retry_after_seconds"], if done { Value::Null } else { json!(1) }, "{problem}");
+    assert_eq!(reply.header("retry-after"), (!done).then_some("1"), "{problem}");
     Ok(Said::Refused(problem["detail"].as_str().unwrap_or_default().to_owned()))
 }
 
@@ -126,7 +128,8 @@ fn said_by_vault(reply: &Reply) -> Result<Said> {
     let problem = reply.json()?;
     let words = problem["errors"][0].as_str().unwrap_or_default();
     assert!(words.contains("no audit sink took"), "another kind of 500: {problem}");
-    assert_eq!(reply.header("retry-after"), Some("1"), "{problem}");
+    let done = words.starts_with("it was done");
+    assert_eq!(reply.header("retry-after"), (!done).then_some("1"), "{problem}");
     Ok(Said::Refused(words.to_owned()))
 }
 
@@ -135,11 +138,14 @@ fn said_by_grpc(status: &Status) -> Result<Said> {
         return Ok(Said::Absent);
     }
     let details = status.get_error_details();
-    let reason = details.error_info().map(|info| info.reason.as_str());
-    if (status.code(), reason) != (Code::Unavailable, Some("audit_unavailable")) {
+    let info = details.error_info();
+    let done = info.is_some_and(|info| info.metadata.get("done").is_some_and(|done| done == "true"));
+    // Clients repeat UNAVAILABLE by themselves.
+    let code = if done { Code::Internal } else { Code::Unavailable };
+    if (status.code(), info.map(|info| info.reason.as_str())) != (code, Some("audit_unavailable")) {
         return Err(Failure::from(format!("{status:?}")));
     }
     let retry = details.retry_info().and_then(|info| info.retry_delay);
-    assert_eq!(retry.map(|delay| delay.as_secs()), Some(1), "{status:?}");
+    assert_eq!(retry.map(|delay| delay.as_secs()), (!done).then_some(1), "{status:?}");
     Ok(Said::Refused(status.message().to_owned()))
 }

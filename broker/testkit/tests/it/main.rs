@@ -2,4 +2,5 @@
 
 mod bad_input;
 mod deploy;
+mod grpc;
 mod kv_v2;

@@ -9,9 +9,13 @@ use tonic::{
     transport::Channel,
 };
 use warder_proto::v1::{
+    AuthServiceLoginRequest, IssuedToken, PolicyServiceExplainRequest, SecretRead, SecretsServiceBatchGetRequest,
     SecretsServiceDeleteRequest, SecretsServiceDestroyRequest, SecretsServiceGetRequest, SecretsServiceListRequest,
     SecretsServicePatchRequest, SecretsServicePutRequest, SecretsServiceUndeleteRequest, SecretsServiceVersionsRequest,
-    secrets_service_client::SecretsServiceClient,
+    SysServiceUnsealRequest, TokenServiceCreateRequest, TokenServiceLookupSelfRequest,
+    auth_service_client::AuthServiceClient, policy_service_client::PolicyServiceClient,
+    secrets_service_client::SecretsServiceClient, sys_service_client::SysServiceClient,
+    token_service_client::TokenServiceClient,
 };
 use warder_testkit::{Failure, Result, temp_dir};
 
@@ -27,6 +31,7 @@ async fn calls(walk: &mut Walk<'_>) -> Result {
     let connect = Channel::from_shared(format!("http://{}", walk.broker.address()));
     let channel = connect.map_err(|why| why.to_string())?.connect().await.map_err(|why| Failure::new("gRPC", why))?;
     let path = &format!("{}/grpc", walk.folder);
+    tokens(walk, &channel).await?;
     let client = &mut SecretsServiceClient::new(channel);
     let (first, second) = (walk.value("gRPC Put"), walk.value("gRPC Patch"));
     let json = |value: &str| serde_json::json!({ "password": value }).to_string();
@@ -42,6 +47,9 @@ async fn calls(walk: &mut Walk<'_>) -> Result {
         let get = SecretsServiceGetRequest { path: path.into(), refresh, ..Default::default() };
         walk.told("Get", client.get(ask(get, as_root)?).await, Code::Ok, &["gRPC Put"])?;
     }
+    let read = |path: &str| SecretRead { path: path.to_owned(), version: None };
+    let batch = SecretsServiceBatchGetRequest { reads: vec![read("none"), read(path)], refresh: false };
+    walk.told("BatchGet", client.batch_get(ask(batch, as_root)?).await, Code::Ok, &["gRPC Put"])?;
     let more = serde_json::json!({ "more": second }).to_string();
     let patch = |json: &str| SecretsServicePatchRequest {
         path: path.into(),
@@ -74,6 +82,39 @@ async fn calls(walk: &mut Walk<'_>) -> Result {
     let (wrong, unsaid) = (walk.word("gRPC wrong token"), walk.value("gRPC Put that was not allowed"));
     walk.told("Put", client.put(ask(put(json(&unsaid), None), &wrong)?).await, Code::Unauthenticated, &[])?;
     walk.told("Get", client.get(ask(get, &wrong)?).await, Code::Unauthenticated, &[])
+}
+
+/// Tokens and proofs that travel in messages.
+async fn tokens(walk: &mut Walk<'_>, channel: &Channel) -> Result {
+    let root = walk.keys.root_token.clone();
+    let client = &mut TokenServiceClient::new(channel.clone());
+    let create = TokenServiceCreateRequest { ttl_seconds: 600, policies: vec!["default".into()], ..Default::default() };
+    let told = client.create(ask(create, &root)?).await;
+    let issued = told.as_ref().map(|made| made.get_ref().issued.clone().unwrap_or_default());
+    let IssuedToken { token, .. } = issued.unwrap_or_default();
+    let name = walk.kind("a token over gRPC");
+    walk.marks.token(&name, &token);
+    walk.told("Create", told, Code::Ok, &["a token over gRPC"])?;
+    let own = TokenServiceLookupSelfRequest {};
+    walk.told("LookupSelf", client.lookup_self(ask(own, &token)?).await, Code::Ok, &[])?;
+    let client = &mut PolicyServiceClient::new(channel.clone());
+    let fields = walk.word("gRPC a parameter that is asked about");
+    let explain = PolicyServiceExplainRequest {
+        path: "secret/data/a".into(),
+        operation: warder_proto::v1::Operation::Read.into(),
+        token: Some(token),
+        json: serde_json::json!({ "note": fields }).to_string().into(),
+        ..Default::default()
+    };
+    walk.told("Explain", client.explain(ask(explain, &root)?).await, Code::Ok, &[])?;
+    let proof = walk.word("gRPC a bad proof");
+    let json = serde_json::json!({ "jwt": proof }).to_string().into();
+    let login = AuthServiceLoginRequest { method: "kubernetes".into(), mount: None, json };
+    let client = &mut AuthServiceClient::new(channel.clone());
+    walk.told("Login", client.login(login).await, Code::Unauthenticated, &[])?;
+    let key = walk.word("gRPC a bad share");
+    let client = &mut SysServiceClient::new(channel.clone());
+    walk.told("Unseal", client.unseal(SysServiceUnsealRequest { key, reset: false }).await, Code::InvalidArgument, &[])
 }
 
 /// Bytes that are no message, as no client library would send them.

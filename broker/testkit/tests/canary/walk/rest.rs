@@ -27,6 +27,8 @@ fn secrets(walk: &mut Walk<'_>) -> Result {
     for query in ["", "", "?refresh=true", "?field=password", "?version=1"] {
         walk.ask(http.get(&format!("{secret}{query}")), 200, &["PUT"])?;
     }
+    let reads = json!({"reads": [{"path": secret.trim_start_matches("/api/v1/secrets/")}, {"path": "none"}]});
+    walk.ask(http.post("/api/v1/secrets:batch").json(&reads), 200, &["PUT"])?;
     let patch = http.call("PATCH", secret).header("Content-Type", "application/merge-patch+json");
     walk.ask(patch.body(json!({"deep": null, "other": second}).to_string()), 200, &[])?;
     walk.ask(http.get(secret), 200, &["PUT", "PATCH"])?;
