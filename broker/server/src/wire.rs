@@ -13,12 +13,12 @@ use warder_core::{
     port::sink::Sink,
     route::NewMount,
 };
-use warder_runtime::{Runtime, RuntimeConfig};
+use warder_runtime::Runtime;
 use warder_store::{EngineConfig, SealConfig as StoreSeal, StoreConfig, sink};
 
 use crate::{
-    config::{AuditConfig, Config, SealConfig, StorageConfig},
-    edge::{Edge, Limits, grpc::Streams, listener, metrics::Metrics, tls},
+    config::{AuditConfig, Config, SealKind, StorageKind},
+    edge::{Edge, grpc::Streams, listener, metrics::Metrics, tls},
     plugins,
 };
 
@@ -62,7 +62,7 @@ pub enum StartError {
 pub struct Wired {
     broker: Arc<Broker>,
     listener: TcpListener,
-    tls: Option<tokio_rustls::TlsAcceptor>,
+    tls: Option<Arc<tls::Tls>>,
     edge: Arc<Edge>,
     address: SocketAddr,
     stop: watch::Sender<bool>,
@@ -78,8 +78,7 @@ impl std::fmt::Debug for Wired {
 pub struct Running {
     /// Where it listens; the real port when 0 was configured.
     pub address: SocketAddr,
-    /// Whether clients must speak TLS.
-    pub tls: bool,
+    tls: Option<Arc<tls::Tls>>,
     broker: Arc<Broker>,
     stop: watch::Sender<bool>,
     served: JoinHandle<()>,
@@ -112,9 +111,11 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
     // First: a port that is taken must not leave a new store behind.
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
-    let tls = config.listener.tls.as_ref().map(tls::acceptor).transpose()?;
+    let tls = match config.listener.tls_disable {
+        true => None,
+        false => Some(Arc::new(tls::Tls::new(&config.listener.tls)?)),
+    };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let storage_word = config.storage.word();
     let broker = broker(config, clock.clone()).await?;
     let metrics = Metrics::new()?;
     metrics.watch(&broker);
@@ -122,10 +123,10 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
     let edge = Arc::new(Edge {
         broker: broker.clone(),
         clock,
-        limits: Limits::default(),
+        limits: config.limits,
         metrics,
         dev,
-        storage: storage_word,
+        storage: config.storage.kind.word(),
         ids: crate::edge::ids::Ids::new(),
         streams: Streams::new(stopped),
     });
@@ -134,13 +135,13 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
 
 async fn broker(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, StartError> {
     let store = StoreConfig {
-        engine: match &config.storage {
-            StorageConfig::Memory {} => EngineConfig::Memory,
-            StorageConfig::Redb { path } => EngineConfig::Redb { path: path.clone() },
+        engine: match config.storage.kind {
+            StorageKind::Memory => EngineConfig::Memory,
+            StorageKind::Redb => EngineConfig::Redb { path: config.storage.path.clone() },
         },
-        seal: match config.seal {
-            SealConfig::Dev {} => StoreSeal::Dev,
-            SealConfig::Shamir {} => StoreSeal::Shamir,
+        seal: match config.seal.kind {
+            SealKind::Dev => StoreSeal::Dev,
+            SealKind::Shamir => StoreSeal::Shamir,
         },
     };
     let opened = tokio::task::spawn_blocking(move || warder_store::open(&store));
@@ -148,7 +149,7 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, S
     let store = opened.map_err(|e| StartError::Storage(chain(&e)))?;
     let audit = Audit::start(sinks(config)?, clock.clone())?;
     let failed = |e: &dyn std::error::Error| StartError::Plugins(chain(e));
-    let runtime = Runtime::new(RuntimeConfig::default(), clock.clone()).map_err(|e| failed(&e))?;
+    let runtime = Runtime::new(config.runtime.clone(), clock.clone()).map_err(|e| failed(&e))?;
     let catalog = plugins::load(&runtime, config).await.map_err(|e| failed(&e))?;
     let mount = NewMount {
         path: "secret/".to_owned(),
@@ -156,7 +157,8 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, S
         description: "key/value secrets with versions".to_owned(),
         options: [("version".to_owned(), "2".to_owned())].into(),
     };
-    let settings = BrokerConfig { mounts: vec![mount], ..BrokerConfig::default() };
+    let (token, cache_bytes) = (config.token, config.cache_bytes);
+    let settings = BrokerConfig { token, cache_bytes, mounts: vec![mount], ..BrokerConfig::default() };
     Ok(Broker::new(Parts {
         storage: store.storage,
         seal: store.seal,
@@ -172,16 +174,15 @@ type OpenedSink = (SinkConfig, Box<dyn Sink>);
 fn sinks(config: &Config) -> Result<Vec<OpenedSink>, StartError> {
     let open = |(name, sink): (&String, &AuditConfig)| {
         let refused = |e: sink::SinkError| StartError::Audit { name: name.clone(), reason: chain(&e) };
-        let opened = sink::open(&sink.kind, &sink.options).map_err(refused)?;
-        // An opened sink is of a known kind: the fallback is never seen.
-        let kind = sink::KINDS.iter().find(|(kind, _)| *kind == sink.kind).map_or("unknown", |(kind, _)| *kind);
-        Ok((SinkConfig::new(name, kind), opened))
+        let kind = sink.kind.word();
+        let opened = sink::open(kind, &sink.options()).map_err(refused)?;
+        Ok((SinkConfig { name: name.clone(), kind, queue: sink.queue, deadline: sink.deadline }, opened))
     };
     config.audit.iter().map(open).collect()
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -207,11 +208,10 @@ impl Wired {
     pub(crate) fn serve(self) -> Running {
         let Self { broker, listener, tls, edge, address, stop } = self;
         let stopped = stop.subscribe();
-        let secure = tls.is_some();
-        let served = tokio::spawn(listener::run(listener, tls, edge, stopped.clone()));
+        let served = tokio::spawn(listener::run(listener, tls.clone(), edge, stopped.clone()));
         let ticking = tokio::spawn(tick(broker.clone(), stopped));
-        tracing::info!(address = %address, tls = secure, "serving");
-        Running { address, tls: secure, broker, stop, served, ticking }
+        tracing::info!(address = %address, tls = tls.is_some(), "serving");
+        Running { address, tls, broker, stop, served, ticking }
     }
 }
 
@@ -229,9 +229,22 @@ impl Running {
         tracing::info!("stopped");
     }
 
-    /// Reopens audit sinks (log rotation).
-    pub fn reopen(&self) {
+    /// Whether clients must speak TLS.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reopens audit sinks (log rotation) and reads the files of certificates again.
+    pub fn reload(&self) {
         self.broker.audit().reopen();
+        match self.tls.as_ref().map(|tls| tls.reload()) {
+            Some(Ok(())) => tracing::info!("certificates reloaded"),
+            Some(Err(error)) => {
+                tracing::error!(error.chain = %chain(&error), "certificates not reloaded, the ones in use stay");
+            }
+            None => {}
+        }
     }
 }
 

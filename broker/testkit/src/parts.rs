@@ -32,6 +32,15 @@ impl Parts {
         Self::at(self.0.join("grpc/bin").join(name), &format!("{name} of the gRPC tools"))
     }
 
+    /// A program that checks a file of `deploy/`: `hadolint`, `kubernetes-validate`, or the `python`
+    /// that has their libraries.
+    ///
+    /// # Errors
+    /// When it is not there; the words say how to get it.
+    pub fn checker(&self, name: &str) -> Result<PathBuf> {
+        Self(self.0.join("deploy")).program(name, name)
+    }
+
     fn program(&self, name: &str, what: &str) -> Result<PathBuf> {
         Self::at(self.0.join("bin").join(name), what)
     }

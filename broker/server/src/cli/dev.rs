@@ -15,13 +15,10 @@ use clap::Args;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use warder_core::{broker::Broker, error::Error, identity::Peer, secret::Secret};
 
-use super::{
-    failure::Failure,
-    output,
-    serve::{Logging, Signals},
-};
+use super::{failure::Failure, output, serve::Signals};
 use crate::{
-    config::{AuditConfig, Config, ListenerConfig, SealConfig, StorageConfig},
+    config::{AuditConfig, Config, ListenerConfig, SealConfig, SealKind, StorageConfig, StorageKind},
+    telemetry::{self, LogFormat},
     wire,
 };
 
@@ -51,8 +48,12 @@ pub(crate) struct Dev {
     /// Again for more.
     #[arg(long = "plugin", value_name = "FILE")]
     plugins: Vec<PathBuf>,
-    #[command(flatten)]
-    logging: Logging,
+    /// Level or directives, such as info or info,warder=debug.
+    #[arg(long, env = "WARDER_LOG_LEVEL", default_value = "info", value_name = "FILTER")]
+    log: String,
+    /// How log lines look on stderr.
+    #[arg(long, env = "WARDER_LOG_FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
 }
 
 impl std::fmt::Debug for Dev {
@@ -63,7 +64,7 @@ impl std::fmt::Debug for Dev {
 
 impl Dev {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        self.logging.start()?;
+        telemetry::start(&self.log, self.log_format).map_err(Failure::usage)?;
         let signals = Signals::watch()?;
         if let Some(folder) = &self.data_dir {
             make(folder)?;
@@ -85,18 +86,17 @@ impl Dev {
 
     fn config(&self, audit: &Path) -> Config {
         let storage = match &self.data_dir {
-            None => StorageConfig::Memory {},
-            Some(folder) => StorageConfig::Redb { path: folder.join("warder.redb") },
+            None => StorageConfig { kind: StorageKind::Memory, path: PathBuf::new() },
+            Some(folder) => StorageConfig { kind: StorageKind::Redb, path: folder.join("warder.redb") },
         };
-        let path = audit.display().to_string();
-        let sink = AuditConfig { kind: "file".to_owned(), options: [("file_path".to_owned(), path)].into() };
+        let sink = AuditConfig { path: audit.to_owned(), ..AuditConfig::default() };
         Config {
-            listener: ListenerConfig { address: self.listen, tls: None, tls_disable: true },
+            listener: ListenerConfig { address: self.listen, tls_disable: true, ..ListenerConfig::default() },
             storage,
-            seal: SealConfig::Dev {},
+            seal: SealConfig { kind: SealKind::Dev },
             audit: [("dev".to_owned(), sink)].into(),
-            plugins: [].into(),
             unpinned: self.plugins.clone(),
+            ..Config::default()
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod administer;
 mod client;
+mod config;
 mod dev;
 mod failure;
 mod input;
@@ -38,6 +39,8 @@ Environment:
   WARDER_CACERT  PEM file of CAs to trust (or VAULT_CACERT); the system's by default
   WARDER_CLIENT_CERT, WARDER_CLIENT_KEY
                  PEM files of a certificate to show and its key (or VAULT_CLIENT_...)
+  WARDER_CONFIG  configuration of `serve` and `config check`; /etc/warder/warder.toml
+  WARDER_...     options of `serve`: `warder config generate` tells the names
 
 Examples:
   warder dev
@@ -80,6 +83,9 @@ enum Command {
     Dev(dev::Dev),
     /// Run the server.
     Serve(serve::Serve),
+    /// Check a configuration of the server, or print an example.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Show where the seal stands (exit code 7 unless ready).
     #[command(after_help = "Example:\n  warder status --output json")]
     Status,
@@ -142,6 +148,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Dev(dev) => runtime(true)?.block_on(Box::pin(dev.run())),
         Command::Serve(serve) => runtime(true)?.block_on(Box::pin(serve.run())),
+        Command::Config(command) => command.run(&shared),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "warder", &mut script);
@@ -168,7 +175,7 @@ async fn ask(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Operator(operator) => operator.run(shared).await,
         Command::Audit(administer::AuditCommand::List) => administer::sinks(shared).await,
         Command::Audit(administer::AuditCommand::Verify { file, known }) => administer::verified(&file, known, shared),
-        Command::Completion { .. } | Command::Dev(_) | Command::Serve(_) => {
+        Command::Completion { .. } | Command::Config(_) | Command::Dev(_) | Command::Serve(_) => {
             Err(Failure::other("this command does not ask a server"))
         }
     }

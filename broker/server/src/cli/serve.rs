@@ -1,53 +1,34 @@
-//! `serve`: the server, from a configuration file.
-
-use std::path::PathBuf;
+//! `serve`: the server, from a configuration.
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{failure::Failure, output};
+use super::{config::Configured, failure::Failure, output};
 use crate::{
-    config::Config,
-    telemetry::{self, LogFormat},
+    telemetry,
     wire::{self, Running},
 };
 
-/// How the process logs.
-#[derive(Args, Debug)]
-pub(crate) struct Logging {
-    /// Level or directives, such as info or warder=debug.
-    #[arg(long, env = "WARDER_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
-    /// How log lines look on stderr.
-    #[arg(long, env = "WARDER_LOG_FORMAT", value_enum, default_value_t)]
-    log_format: LogFormat,
-}
-
-impl Logging {
-    pub(crate) fn start(&self) -> Result<(), Failure> {
-        telemetry::start(&self.log, self.log_format).map_err(Failure::usage)
-    }
-}
-
 /// Run the server.
 #[derive(Args, Debug)]
-#[command(after_help = "SIGTERM and SIGINT let open requests end, then stop. SIGHUP reopens audit files.\n\n\
-    Example:\n  warder serve --config warder.toml")]
+#[command(after_help = "SIGTERM and SIGINT let open requests end, then stop. SIGHUP opens audit files again and \
+    reads certificates again.\n\n\
+    Options come from the file, from WARDER_... variables, which go before it, and from --set, which goes before \
+    both. `warder config generate` shows all of them.\n\n\
+    Examples:\n  warder serve --config warder.toml\n  \
+    warder serve --config warder.toml --set listener.address=127.0.0.1:8300")]
 pub(crate) struct Serve {
-    /// The configuration.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
     #[command(flatten)]
-    logging: Logging,
+    configured: Configured,
 }
 
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let config = Config::read(&self.config).map_err(|e| Failure::usage(e.to_string()))?;
-        self.logging.start()?;
+        let config = self.configured.load()?.config;
+        telemetry::start(&config.log.level, config.log.format).map_err(Failure::usage)?;
         let signals = Signals::watch()?;
         let running = wire::start(&config).await.map_err(|e| Failure::other(e.to_string()))?;
-        let scheme = if running.tls { "https" } else { "http" };
+        let scheme = if running.is_tls() { "https" } else { "http" };
         output::bytes(format!("listening on {scheme}://{}\n", running.address).as_bytes())?;
         signals.until_told(running).await
     }
@@ -77,7 +58,7 @@ impl Signals {
             tokio::select! {
                 _ = self.term.recv() => break,
                 _ = self.int.recv() => break,
-                _ = self.hup.recv() => running.reopen(),
+                _ = self.hup.recv() => running.reload(),
             }
         }
         running.shutdown().await;

@@ -1,139 +1,254 @@
 //! Configuration of `warder serve`: read once, checked whole, then immutable.
 //!
-//! Unknown settings are refused with their line; what parses but does not fit together is
-//! reported all at once. No secret is ever a setting: only files that hold one.
+//! A file, the environment and the command line give settings (`source.rs`); one table says what
+//! options there are (`options.rs`); a configuration is put together (`build.rs`) or every mistake
+//! reported, with its place. No secret is ever an option: only files that hold one.
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fmt,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use serde::{Deserialize, Deserializer, de::Error as _};
-use warder_store::sink::{self, Options};
+use warder_core::{audit::SinkConfig, authn::TokenConfig, broker::BrokerConfig};
+use warder_runtime::RuntimeConfig;
+use warder_store::sink::{Options, Sync};
 
+use crate::{edge::Limits, telemetry::LogFormat};
+
+mod build;
+mod example;
+mod names;
+mod options;
 mod plugin;
+mod source;
+mod value;
 
+pub use example::{Effective, generate};
 pub use plugin::{PluginConfig, Sha256};
+pub use source::{Mistake, Source};
 
 /// Everything that `serve` needs to know.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where to listen.
     pub listener: ListenerConfig,
     /// Where to keep things.
     pub storage: StorageConfig,
     /// What opens the barrier.
-    #[serde(default)]
     pub seal: SealConfig,
     /// Where audit records go, by name; at least one.
-    #[serde(default)]
     pub audit: BTreeMap<String, AuditConfig>,
     /// Components beside the bundled plugins, by the name that they give themselves.
-    #[serde(default)]
     pub plugins: BTreeMap<String, PluginConfig>,
-    /// Components under the names that they give themselves; for development, so no setting.
-    #[serde(skip)]
+    /// Bounds of what clients may send and use.
+    pub limits: Limits,
+    /// Bound of the answer cache, in bytes.
+    pub cache_bytes: u64,
+    /// Token lifetimes.
+    pub token: TokenConfig,
+    /// Bounds of plugins' calls.
+    pub runtime: RuntimeConfig,
+    /// What the process says of itself.
+    pub log: LogConfig,
+    /// Components under the names that they give themselves; for development, so no option.
     pub unpinned: Vec<PathBuf>,
 }
 
-/// One listener.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct ListenerConfig {
-    /// Address and port, such as `0.0.0.0:8080`; port 0 takes a free one.
-    pub address: SocketAddr,
-    /// Certificate and key; required unless `tls_disable`.
-    pub tls: Option<TlsConfig>,
-    /// Serves plain HTTP: tokens and secrets cross the network readable. Default false.
-    #[serde(default)]
-    pub tls_disable: bool,
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listener: ListenerConfig::default(),
+            storage: StorageConfig::default(),
+            seal: SealConfig::default(),
+            audit: BTreeMap::new(),
+            plugins: BTreeMap::new(),
+            limits: Limits::default(),
+            cache_bytes: BrokerConfig::default().cache_bytes,
+            token: TokenConfig::default(),
+            runtime: RuntimeConfig::default(),
+            log: LogConfig::default(),
+            unpinned: Vec::new(),
+        }
+    }
 }
 
-/// TLS 1.3 of a listener.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
+/// The listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Serves plain HTTP: tokens and secrets cross the network readable.
+    pub tls_disable: bool,
+    /// Certificate and key, unless `tls_disable`.
+    pub tls: TlsConfig,
+}
+
+impl Default for ListenerConfig {
+    fn default() -> Self {
+        Self { address: (Ipv4Addr::LOCALHOST, 8200).into(), tls_disable: false, tls: TlsConfig::default() }
+    }
+}
+
+/// TLS of the listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsConfig {
     /// PEM file: the certificate, then its chain.
     pub cert_file: PathBuf,
     /// PEM file: the private key.
     pub key_file: PathBuf,
-    /// PEM file: CAs. Clients must then show a certificate that one of them signed. Default:
-    /// clients show none.
+    /// PEM file: CAs whose certificates clients show. Without it clients show none.
     pub client_ca_file: Option<PathBuf>,
+    /// Whether clients must show one.
+    pub client_auth: ClientAuth,
+    /// Oldest TLS that is spoken.
+    pub min_version: TlsVersion,
+}
+
+/// Whether clients must show a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// They may; a bad one is refused.
+    Optional,
+    /// Without one the handshake fails.
+    #[default]
+    Required,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246, for clients that speak nothing newer.
+    V1_2,
+    /// RFC 8446.
+    #[default]
+    V1_3,
 }
 
 /// Where to keep things.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-pub enum StorageConfig {
-    /// In memory; gone with the process.
-    Memory {},
-    /// One file, encrypted by the barrier.
-    Redb {
-        /// The file; made when it does not exist.
-        path: PathBuf,
-    },
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// On what.
+    pub kind: StorageKind,
+    /// The file, for `redb`; made when it does not exist.
+    pub path: PathBuf,
 }
 
-impl StorageConfig {
+/// On what things are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StorageKind {
+    /// In memory; gone with the process.
+    Memory,
+    /// One file, encrypted by the barrier.
+    #[default]
+    Redb,
+}
+
+impl StorageKind {
     /// The word for it.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
-            Self::Memory {} => "memory",
-            Self::Redb { .. } => "redb",
+            Self::Memory => "memory",
+            Self::Redb => "redb",
         }
     }
 }
 
 /// What opens the barrier.
-///
-/// Variants without settings are written as empty structs, here and below: serde would let
-/// unknown settings pass in a unit variant.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-pub enum SealConfig {
-    /// Opens by itself from a key beside the store: for development only.
-    Dev {},
-    /// Key shares that people give. The default.
-    Shamir {},
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SealConfig {
+    /// How.
+    pub kind: SealKind,
 }
 
-impl Default for SealConfig {
+/// How the barrier is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SealKind {
+    /// By itself from a key beside the store: for development only.
+    Dev,
+    /// By key shares that people give.
+    #[default]
+    Shamir,
+}
+
+/// One audit sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// Where it writes.
+    pub kind: AuditKind,
+    /// The file, for a `file`; absolute.
+    pub path: PathBuf,
+    /// Which records are on the disk before they count, for a `file`.
+    pub sync: Sync,
+    /// How long a record may wait to be taken.
+    pub deadline: Duration,
+    /// Records that may wait.
+    pub queue: usize,
+}
+
+impl Default for AuditConfig {
     fn default() -> Self {
-        Self::Shamir {}
+        let SinkConfig { queue, deadline, .. } = SinkConfig::default();
+        Self { kind: AuditKind::File, path: PathBuf::new(), sync: Sync::Effects, deadline, queue }
     }
 }
 
-/// One audit sink: a kind that the store knows (`file`, `stdout`), and that kind's options.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-pub struct AuditConfig {
-    /// The kind.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Options of the kind as text: `path`, `sync`. The sink refuses those it does not know.
-    #[serde(flatten, deserialize_with = "options")]
-    pub options: Options,
+/// Where a sink writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditKind {
+    /// To a file.
+    File,
+    /// To the standard output.
+    Stdout,
 }
 
-/// Text, numbers and booleans, each as its text; `path` is the sinks' `file_path`, which the Vault
-/// API names so.
-fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Options, D::Error> {
-    let values = BTreeMap::<String, toml::Value>::deserialize(deserializer)?;
-    let text = |(name, value)| match value {
-        toml::Value::String(text) => Ok((name, text)),
-        toml::Value::Integer(number) => Ok((name, number.to_string())),
-        toml::Value::Boolean(flag) => Ok((name, flag.to_string())),
-        _ => Err(D::Error::custom(format!("`{name}`: expected a string, a whole number or a boolean"))),
-    };
-    let named = |(name, value): (String, toml::Value)| match name.as_str() {
-        "path" => ("file_path".to_owned(), value),
-        _ => (name, value),
-    };
-    values.into_iter().map(named).map(text).collect()
+impl AuditKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Stdout => "stdout",
+        }
+    }
+}
+
+impl AuditConfig {
+    /// As the store's sinks take it.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        let sync = match self.sync {
+            Sync::Always => "always",
+            Sync::Effects => "effects",
+            Sync::Never => "never",
+        };
+        let text = |name: &str, value: String| (name.to_owned(), value);
+        match self.kind {
+            AuditKind::Stdout => Options::new(),
+            AuditKind::File => {
+                [text("file_path", self.path.display().to_string()), text("sync", sync.to_owned())].into()
+            }
+        }
+    }
+}
+
+/// What the process says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// A level, or directives.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::default() }
+    }
 }
 
 /// Why a configuration was refused.
@@ -147,184 +262,87 @@ pub enum ConfigError {
         /// The operating system's words.
         reason: String,
     },
-    /// It is not the TOML that is expected here.
-    #[error("configuration {file}, {place}: {reason}")]
-    Malformed {
-        /// The file.
-        file: String,
-        /// `line 3, column 5`.
-        place: Place,
-        /// What was found and expected.
-        reason: String,
-    },
-    /// Its settings do not fit together.
-    #[error("configuration {file}:{}", list(mistakes))]
-    Unfit {
-        /// The file.
-        file: String,
-        /// All of them.
-        mistakes: Vec<String>,
-    },
+    /// It has mistakes: all of them, by place.
+    #[error("the configuration has {}:{}", counted(.0.len()), list(.0))]
+    Mistaken(Vec<Mistake>),
 }
 
-/// Where in a file, counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Line.
-    pub line: usize,
-    /// Column, in bytes.
-    pub column: usize,
+fn counted(mistakes: usize) -> String {
+    if mistakes == 1 { "a mistake".to_owned() } else { format!("{mistakes} mistakes") }
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, column {}", self.line, self.column)
-    }
-}
-
-fn list(mistakes: &[String]) -> String {
+fn list(mistakes: &[impl fmt::Display]) -> String {
     mistakes.iter().map(|mistake| format!("\n  {mistake}")).collect()
 }
 
+/// A configuration, and who said what.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Which setting won, by option; the others are defaults.
+    given: BTreeMap<String, Source>,
+}
+
+impl Loaded {
+    /// Every option that holds, and who said so.
+    #[must_use]
+    pub fn effective(&self) -> Vec<Effective> {
+        example::effective(self)
+    }
+}
+
+/// A setting from the command line.
+#[derive(Clone, Debug)]
+pub struct Argument {
+    /// The argument, for errors.
+    pub argument: String,
+    /// The option's path.
+    pub option: String,
+    /// What it is set to.
+    pub value: OsString,
+}
+
 impl Config {
-    /// Reads and checks a file.
+    /// Reads a file, the environment and arguments; what comes later in this list goes first.
     ///
     /// # Errors
-    /// [`ConfigError`].
-    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+    /// [`ConfigError`], with every mistake of all three.
+    pub fn load(
+        file: &Path,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+        arguments: &[Argument],
+    ) -> Result<Loaded, ConfigError> {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file)
             .map_err(|e| ConfigError::Unreadable { file: name.clone(), reason: e.to_string() })?;
-        Self::parse(&name, &text)
+        let mut settings = source::Settings::default();
+        settings.file(&name, &text);
+        settings.environment(environment);
+        for Argument { argument, option, value } in arguments {
+            settings.argument(argument, option, value);
+        }
+        build::build(&settings, Source::Whole(name.into())).map_err(ConfigError::Mistaken)
     }
 
-    /// Parses and checks text; `file` is for the words of errors.
+    /// Parses and checks the text of a file alone; `file` is for the words of errors.
     ///
     /// # Errors
-    /// [`ConfigError`].
+    /// [`ConfigError::Mistaken`].
     ///
     /// ```
     /// use warder::config::Config;
-    /// let error = Config::parse("w.toml", "[listener]\naddres = \"127.0.0.1:0\"\n").unwrap_err();
-    /// assert!(error.to_string().starts_with("configuration w.toml, line 2, column 1: unknown field `addres`"));
+    /// let error = Config::parse("w.toml", "[listener]\nadress = \"127.0.0.1:0\"\n").unwrap_err();
+    /// let first = "w.toml:2:1: unknown option listener.adress: did you mean listener.address?";
+    /// assert!(error.to_string().contains(first));
     /// ```
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|e| {
-            let at = e.span().map_or(0, |span| span.start);
-            ConfigError::Malformed { file: file.to_owned(), place: place(text, at), reason: e.message().to_owned() }
-        })?;
-        match config.mistakes() {
-            none if none.is_empty() => Ok(config),
-            mistakes => Err(ConfigError::Unfit { file: file.to_owned(), mistakes }),
-        }
+        let mut settings = source::Settings::default();
+        settings.file(file, text);
+        let built = build::build(&settings, Source::Whole(file.into()));
+        built.map(|loaded| loaded.config).map_err(ConfigError::Mistaken)
     }
-
-    fn mistakes(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        let tls = self.listener.tls.is_some();
-        if !tls && !self.listener.tls_disable {
-            found.push(
-                "listener.tls is missing: give cert_file and key_file, or say listener.tls_disable = true".to_owned(),
-            );
-        }
-        if tls && self.listener.tls_disable {
-            found.push("listener.tls and listener.tls_disable = true contradict each other: keep one".to_owned());
-        }
-        if self.audit.is_empty() {
-            found.push("no [audit.NAME] section: without an audit sink every request is refused".to_owned());
-        }
-        for (name, sink) in &self.audit {
-            if sink::KINDS.iter().all(|(kind, _)| *kind != sink.kind) {
-                let known: Vec<&str> = sink::KINDS.iter().map(|(kind, _)| *kind).collect();
-                found.push(format!("audit.{name}.type is \"{}\": the kinds are {}", sink.kind, known.join(", ")));
-            }
-        }
-        if self.audit.values().filter(|sink| sink.kind == "stdout").count() > 1 {
-            found.push("more than one audit sink of type stdout: their records would interleave".to_owned());
-        }
-        let mut files: Vec<&String> = self.audit.values().filter_map(|sink| sink.options.get("file_path")).collect();
-        files.sort_unstable();
-        if files.windows(2).any(|pair| pair.first() == pair.last()) {
-            found.push("two audit sinks write to the same path".to_owned());
-        }
-        found
-    }
-}
-
-fn place(text: &str, at: usize) -> Place {
-    let before = text.get(..at).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, str::len) + 1;
-    Place { line, column }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WHOLE: &str = r#"
-[listener]
-address = "127.0.0.1:8200"
-tls.cert_file = "cert.pem"
-tls.key_file = "key.pem"
-
-[storage]
-type = "redb"
-path = "/var/lib/warder/warder.redb"
-
-[seal]
-type = "shamir"
-
-[audit.main]
-type = "file"
-path = "/var/log/warder/audit.log"
-
-[audit.console]
-type = "stdout"
-
-[plugins.notes]
-file = "notes.wasm"
-sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-"#;
-
-    #[test]
-    fn a_whole_file_is_read() {
-        let config = Config::parse("w.toml", WHOLE).unwrap();
-        assert_eq!(config.storage.word(), "redb");
-        assert_eq!(config.seal, SealConfig::Shamir {});
-        assert_eq!(config.audit.len(), 2);
-        let notes = PluginConfig { file: "notes.wasm".into(), sha256: Sha256::of(b"abc") };
-        assert_eq!(config.plugins, [("notes".to_owned(), notes)].into());
-    }
-
-    #[test]
-    fn mistakes_are_shown_with_their_line() {
-        for (from, to, line, word) in [
-            ("address = \"127.0.0.1:8200\"", "address = \"nowhere\"", 3, "socket address"),
-            ("type = \"redb\"", "type = \"sqlite\"", 7, "sqlite"),
-            ("[audit.console]", "[audit.console]\nsizes = [1]", 18, "expected a string"),
-            ("[seal]", "[seel]", 11, "unknown field `seel`"),
-            ("type = \"shamir\"", "type = shamir", 12, ""),
-            ("sha256 = \"ba", "sha256 = \"", 23, "64 hexadecimal digits"),
-            ("sha256 = ", "sha512 = ", 23, "unknown field `sha512`"),
-        ] {
-            let error = Config::parse("w.toml", &WHOLE.replace(from, to)).unwrap_err();
-            let ConfigError::Malformed { place, reason, .. } = &error else { panic!("{error}") };
-            assert!(reason.contains(word), "{reason}");
-            assert!(place.line.abs_diff(line) <= 1, "{to}: {error}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_sink_is_named_with_the_known_ones() {
-        let words = Config::parse("w.toml", &WHOLE.replace("\"stdout\"", "\"kafka\"")).unwrap_err().to_string();
-        assert!(words.contains("audit.console.type is \"kafka\": the kinds are file, stdout"), "{words}");
-    }
-
-    #[test]
-    fn settings_that_contradict_each_other_are_reported_together() {
-        let text = "listener.address = \"127.0.0.1:0\"\nstorage.type = \"memory\"\n";
-        let words = Config::parse("w.toml", text).unwrap_err().to_string();
-        assert!(words.contains("listener.tls is missing") && words.contains("no [audit.NAME] section"), "{words}");
-    }
-}
+mod tests;

@@ -3,11 +3,9 @@
 use std::{fmt, path::PathBuf};
 
 use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// One component, pinned: other bytes than these are refused.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PluginConfig {
     /// The component.
     pub file: PathBuf,
@@ -16,7 +14,7 @@ pub struct PluginConfig {
 }
 
 /// A digest; shown and read as hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sha256([u8; 32]);
 
 impl Sha256 {
@@ -28,7 +26,7 @@ impl Sha256 {
         Self(out)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let digits = text.as_bytes();
         if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
             return None;
@@ -38,13 +36,6 @@ impl Sha256 {
             *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
         }
         Some(Self(out))
-    }
-}
-
-impl<'de> Deserialize<'de> for Sha256 {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("a SHA-256 is 64 hexadecimal digits"))
     }
 }
 

@@ -14,7 +14,7 @@ use warder_core::{
 use super::{decode::MAX_QUERY_BYTES, problem::Refusal};
 
 /// Bounds of one listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Largest body in bytes; 1 MiB by default.
     pub body: usize,
@@ -28,6 +28,11 @@ pub struct Limits {
     pub slow_head: Duration,
     /// Most connections at once; further ones wait in the kernel's queue. 4,096 by default.
     pub connections: usize,
+    /// Most requests at once of one HTTP/2 connection; a client that begins more is told to wait, or
+    /// has them refused. 256 by default.
+    pub streams: u32,
+    /// Wall time for open requests to end once draining began; 30 s by default.
+    pub drain: Duration,
 }
 
 impl Default for Limits {
@@ -39,6 +44,8 @@ impl Default for Limits {
             slow_body: Duration::from_secs(10),
             slow_head: Duration::from_secs(10),
             connections: 4096,
+            streams: 256,
+            drain: Duration::from_secs(30),
         }
     }
 }
@@ -47,8 +54,6 @@ impl Default for Limits {
 pub(super) mod http2 {
     use std::time::Duration;
 
-    /// Most requests at once; a client that begins more is told to wait, or has them refused.
-    pub(in crate::edge) const STREAMS: u32 = 256;
     /// Bytes of one request that may be under way before they were read.
     pub(in crate::edge) const STREAM_WINDOW: u32 = 1 << 20;
     /// The same for all requests of a connection together.

@@ -20,18 +20,21 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use warder_core::identity::Peer;
 
-use super::{Edge, grpc, limits::http2, prompt::Prompt, tls};
+use super::{
+    Edge, grpc,
+    limits::http2,
+    prompt::Prompt,
+    tls::{self, Tls},
+};
 
-/// How long open requests may take to end once draining began.
-const DRAIN: Duration = Duration::from_secs(30);
-/// Buffer of one HTTP/1 connection: the largest head that we answer in our own words.
+/// Smallest buffer of one HTTP/1 connection: the largest head that we answer in our own words.
 const HEAD_BYTES: usize = 128 << 10;
 
 /// Serves until `stop` turns true, then drains. When the barrier is closed, open requests end and
 /// their connections with them: buffers of a kept connection hold what it last carried.
 pub(crate) async fn run(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Tls>>,
     edge: Arc<Edge>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -51,14 +54,15 @@ pub(crate) async fn run(
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
         let Some((stream, address, permit)) = accepted else { break };
-        let (tls, edge, watcher) = (tls.clone(), edge.clone(), graceful.watcher());
+        let tls = tls.as_ref().map(|tls| tls.acceptor());
+        let (edge, watcher) = (edge.clone(), graceful.watcher());
         connections.spawn(async move {
             let _permit = permit;
             Box::pin(connection(stream, address, tls, edge, watcher)).await;
         });
     }
     drop(listener);
-    drain(graceful, connections).await;
+    drain(graceful, connections, edge.limits.drain).await;
 }
 
 async fn accept(
@@ -79,15 +83,15 @@ async fn accept(
     }
 }
 
-async fn drain(graceful: GracefulShutdown, mut connections: JoinSet<()>) {
+async fn drain(graceful: GracefulShutdown, mut connections: JoinSet<()>, patience: Duration) {
     let open = connections.len();
     tracing::info!(connections = open, "draining");
     let all = async {
         graceful.shutdown().await;
         while connections.join_next().await.is_some() {}
     };
-    if timeout(DRAIN, all).await.is_err() {
-        tracing::warn!(seconds = DRAIN.as_secs(), "connections did not end in time and were cut");
+    if timeout(patience, all).await.is_err() {
+        tracing::warn!(seconds = patience.as_secs_f32(), "connections did not end in time and were cut");
     }
 }
 
@@ -128,12 +132,13 @@ pub(super) async fn http(
     // A client that only closed its half still waits; looking for that would cost a buffer each
     // time that an answer is not there at once.
     builder.http1().half_close(true);
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.slow_head).max_buf_size(HEAD_BYTES);
+    let head = HEAD_BYTES.max(2 * limits.headers);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.slow_head).max_buf_size(head);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.headers).unwrap_or(u32::MAX))
-        .max_concurrent_streams(http2::STREAMS)
+        .max_concurrent_streams(limits.streams)
         .initial_stream_window_size(http2::STREAM_WINDOW)
         .initial_connection_window_size(http2::CONNECTION_WINDOW)
         .max_frame_size(http2::FRAME)

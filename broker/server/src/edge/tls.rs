@@ -1,12 +1,20 @@
-//! TLS 1.3 by rustls with ring, for the listener.
+//! TLS by rustls with ring, for the listener: 1.3, and 1.2 where it is asked for.
 
-use std::{io, path::Path as File, sync::Arc};
+use std::{
+    io,
+    path::Path as File,
+    sync::{Arc, PoisonError, RwLock},
+};
 
-use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::CryptoProvider,
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::TlsConfig;
+use crate::config::{ClientAuth, TlsConfig, TlsVersion};
 
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -26,33 +34,78 @@ pub enum TlsError {
     Setup(#[source] rustls::Error),
 }
 
-/// An acceptor that speaks TLS 1.3, HTTP/2 and HTTP/1.1.
+/// TLS of the listener: the certificate that new connections get.
 ///
-/// With `client_ca_file` a client must show a certificate that is signed by that CA: without one
-/// the handshake fails.
+/// Invariant: what is in use was read as a whole; a reload that fails changes nothing.
+pub(crate) struct Tls {
+    config: TlsConfig,
+    current: RwLock<Arc<ServerConfig>>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file.
+    pub(crate) fn new(config: &TlsConfig) -> Result<Self, TlsError> {
+        let current = RwLock::new(Arc::new(read(config)?));
+        Ok(Self { config: config.clone(), current })
+    }
+
+    /// For one new connection.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone().into()
+    }
+
+    /// Reads the files again; open connections go on with what they have.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file; what was in use stays.
+    pub(crate) fn reload(&self) -> Result<(), TlsError> {
+        let fresh = Arc::new(read(&self.config)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+}
+
+/// What an acceptor is made of: it speaks HTTP/2 and HTTP/1.1.
+///
+/// With `client_ca_file` a certificate that a client shows must be signed by one of those CAs, and
+/// where `client_auth` is required the handshake fails without one.
 ///
 /// # Errors
 /// [`TlsError`] names the file.
-pub(crate) fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, TlsError> {
+pub(crate) fn read(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(TlsError::Setup)?;
+    let versions: &[_] = match config.min_version {
+        TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        TlsVersion::V1_3 => &[&rustls::version::TLS13],
+    };
+    let builder = ServerConfig::builder_with_provider(provider.clone());
+    let builder = builder.with_protocol_versions(versions).map_err(TlsError::Setup)?;
     let builder = match &config.client_ca_file {
         None => builder.with_no_client_auth(),
-        Some(file) => {
-            let roots = Arc::new(roots("tls.client_ca_file", file)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
-                .build()
-                .map_err(|e| bad("tls.client_ca_file", file, e))?;
-            builder.with_client_cert_verifier(verifier)
-        }
+        Some(file) => builder.with_client_cert_verifier(verifier(file, config.client_auth, provider)?),
     };
-    let chain = certificates("tls.cert_file", &config.cert_file)?;
-    let key = key("tls.key_file", &config.key_file)?;
+    let chain = certificates("listener.tls.cert_file", &config.cert_file)?;
+    let key = key("listener.tls.key_file", &config.key_file)?;
     let mut server = builder.with_single_cert(chain, key).map_err(TlsError::Setup)?;
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(server)))
+    Ok(server)
+}
+
+fn verifier(
+    file: &File,
+    auth: ClientAuth,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    const ROLE: &str = "listener.tls.client_ca_file";
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ROLE, file)?), provider);
+    let builder = match auth {
+        ClientAuth::Optional => builder.allow_unauthenticated(),
+        ClientAuth::Required => builder,
+    };
+    builder.build().map_err(|e| bad(ROLE, file, e))
 }
 
 /// Trust anchors out of a PEM file.

@@ -171,7 +171,7 @@ fn a_bad_configuration_is_refused_with_its_line() {
     std::fs::write(&file, "[listener]\naddress = \"127.0.0.1:0\"\nport = 1\n").unwrap();
     let output = Command::new(BINARY).args(["serve", "--config"]).arg(&file).output().unwrap();
     assert_eq!(code(&output), 2);
-    assert!(err(&output).contains("line 3, column 1: unknown field `port`"), "{}", err(&output));
+    assert!(err(&output).contains("warder.toml:3:1: unknown option listener.port"), "{}", err(&output));
 }
 
 #[test]

@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a fixture that breaks ends its test")]
 
 mod command_line;
+mod config;
 mod every_door;
 mod every_method;
 mod hostile;
 mod metrics;
+mod openssl;
 mod quick_start;
 mod rate_limits;
 mod raw;

@@ -44,6 +44,11 @@ impl Running {
     /// Starts `warder serve` over a store in `folder`, sealed with key shares; `tls` is the part of
     /// the configuration that says so, empty for plain HTTP.
     pub(crate) fn serve(folder: &Path, tls: &str) -> Self {
+        Self::serve_telling(Stdio::inherit(), folder, tls)
+    }
+
+    /// The same with its log going there.
+    pub(crate) fn serve_telling(log: Stdio, folder: &Path, tls: &str) -> Self {
         let listener = if tls.is_empty() { "tls_disable = true" } else { tls };
         let config = format!(
             "[listener]\naddress = \"127.0.0.1:0\"\n{listener}\n[storage]\ntype = \"redb\"\npath = \"{0}/store\"\n\
@@ -56,6 +61,7 @@ impl Running {
             .args(["serve", "--log", "warn", "--config"])
             .arg(&file)
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let first = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
@@ -97,6 +103,12 @@ impl Running {
         // A command that refuses its arguments does not wait for its input.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
+    }
+
+    /// Asks it to read again what it can.
+    pub(crate) fn hang_up(&self) {
+        let told = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
+        assert!(told.unwrap().success());
     }
 
     /// Asks it to end, as an init system does, and waits until it did.

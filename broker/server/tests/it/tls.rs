@@ -10,14 +10,14 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose
 use crate::running::{BINARY, Running};
 
 /// A CA whose certificate lies in `folder/<name>.pem`.
-struct Authority {
+pub(crate) struct Authority {
     folder: PathBuf,
     file: PathBuf,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
+    pub(crate) fn new(folder: &Path, name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -28,7 +28,7 @@ impl Authority {
     }
 
     /// Files of a certificate and its key.
-    fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> [String; 2] {
+    pub(crate) fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> [String; 2] {
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages.push(usage);
@@ -40,12 +40,12 @@ impl Authority {
         files.map(|file| file.display().to_string())
     }
 
-    fn file(&self) -> &str {
+    pub(crate) fn file(&self) -> &str {
         self.file.to_str().unwrap()
     }
 }
 
-fn serve(folder: &Path, authority: &Authority, more: &str) -> Running {
+pub(crate) fn serve(folder: &Path, authority: &Authority, more: &str) -> Running {
     let [certificate, key] = authority.sign("server", ExtendedKeyUsagePurpose::ServerAuth);
     Running::serve(folder, &format!("tls.cert_file = \"{certificate}\"\ntls.key_file = \"{key}\"\n{more}"))
 }

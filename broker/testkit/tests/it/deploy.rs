@@ -1,5 +1,9 @@
-//! What lies in `deploy/` works: the example configuration starts the server, and systemd takes
-//! the unit.
+//! What lies in `deploy/` works: the example configuration starts the server, systemd takes the
+//! unit, and those who know Dockerfiles, manifests and alerts have nothing to say.
+
+mod alerts;
+mod container;
+mod kubernetes;
 
 use std::{
     fs,
@@ -18,10 +22,9 @@ fn the_example_configuration_serves_tls_and_can_be_initialized() -> Result {
     for folder in ["lib", "log", "tls"] {
         fs::create_dir(here(folder))?;
     }
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["127.0.0.1".to_owned()]).map_err(|why| why.to_string())?;
-    fs::write(here("tls/cert.pem"), cert.pem())?;
-    fs::write(here("tls/key.pem"), signing_key.serialize_pem())?;
+    let [certificate, key] = certificate("127.0.0.1")?;
+    fs::write(here("tls/cert.pem"), certificate)?;
+    fs::write(here("tls/key.pem"), key)?;
     let text = fs::read_to_string(deploy("warder.toml"))?;
     let config = [
         ("0.0.0.0:8200", "127.0.0.1:0".into()),
@@ -65,6 +68,36 @@ fn systemd_takes_the_unit() -> Result {
     let about_it: Vec<&str> = words.lines().filter(|line| line.contains("warder.service")).collect();
     assert!(verified.status.success() && about_it.is_empty(), "{words}");
     Ok(())
+}
+
+#[test]
+fn the_unit_leaves_the_server_little_to_do_harm_with() -> Result {
+    // 0 is a unit that may do nothing, 100 one without any restriction. What is left: the network,
+    // and machine code that is made at run time.
+    let rated = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--threshold=20"])
+        .arg(deploy("warder.service"))
+        .output()
+        .map_err(|why| Failure::new("systemd-analyze is missing (Debian: apt-get install systemd)", why))?;
+    let words = String::from_utf8_lossy(&rated.stdout);
+    assert!(rated.status.success() && words.contains("Overall exposure level"), "{words}");
+    Ok(())
+}
+
+/// Runs a checker; what it said when it is content.
+fn content(command: &mut Command, advice: &str) -> Result<String> {
+    let output = command.output().map_err(|why| Failure::new(format_args!("{command:?} ({advice})"), why))?;
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success(), "{command:?}\n{}\n{}", said[0], said[1]);
+    let [out, _] = said;
+    Ok(out)
+}
+
+/// A certificate for `name` with its key: two PEM texts.
+fn certificate(name: &str) -> Result<[String; 2]> {
+    let made = generate_simple_self_signed([name.to_owned()]).map_err(|why| why.to_string())?;
+    let CertifiedKey { cert, signing_key } = made;
+    Ok([cert.pem(), signing_key.serialize_pem()])
 }
 
 fn deploy(name: &str) -> PathBuf {

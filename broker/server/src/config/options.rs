@@ -1,0 +1,344 @@
+//! Every option of `warder.toml`, in one table: the parser, the words of its errors, the names in
+//! the environment, `config check` and `config generate` read it.
+//!
+//! An option is a row: its key, what it is for, and where in [`Config`] it goes, with its type,
+//! unit and range. Its default is what [`Config::default`] has there. To add one: a field of the
+//! room it belongs to, and its row here, behind the rows that decide whether it has a meaning.
+
+use std::time::Duration;
+
+use warder_store::sink::Sync;
+
+use super::{
+    AuditKind, ClientAuth, Config, SealKind, StorageKind, TlsConfig, TlsVersion,
+    value::{Field, absolute, count, file, filter, size, time, word},
+};
+use crate::telemetry::LogFormat;
+
+/// A table of the file.
+pub(super) struct Section {
+    /// Its name; `audit.*` is one table for each name.
+    pub(super) path: &'static str,
+    /// What it is for.
+    pub(super) about: &'static str,
+    /// The name in the example, for tables that have names.
+    pub(super) example: &'static str,
+    /// Its options.
+    pub(super) options: &'static [Opt],
+}
+
+/// One option.
+pub(super) struct Opt {
+    /// Its name within the section, dotted.
+    pub(super) key: &'static str,
+    /// What it is for, in a sentence.
+    pub(super) about: &'static str,
+    /// Whether it must be given.
+    pub(super) need: Need,
+    /// Whether others have a meaning or not depending on it.
+    pub(super) switch: bool,
+    /// Where it goes.
+    pub(super) field: At,
+}
+
+/// Finds an option's place; the text is the name of its section, for those that have names.
+pub(super) type At = for<'a> fn(&'a mut Config, &str) -> Field<'a>;
+
+/// Whether an option must be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It has a default.
+    Default,
+    /// Without it something is not done.
+    Optional {
+        /// For the example.
+        example: &'static str,
+    },
+    /// Without it nothing starts.
+    Required {
+        /// For the example.
+        example: &'static str,
+        /// What else could be done.
+        hint: &'static str,
+    },
+}
+
+impl Need {
+    /// What the example says, when it is not the default.
+    pub(super) const fn example(self) -> Option<&'static str> {
+        match self {
+            Self::Default => None,
+            Self::Optional { example } | Self::Required { example, .. } => Some(example),
+        }
+    }
+}
+
+/// Every section, in the order of the example.
+pub(super) static SECTIONS: &[Section] = &[
+    section(
+        "listener",
+        "Where to listen, and with which certificate. SIGHUP reads the files of tls again: new\n\
+         connections get the new certificate, open ones go on.",
+        &[
+            option("address", "Address and port; port 0 takes a free one.", |c, _| {
+                Field::Address(&mut c.listener.address)
+            }),
+            option("tls_disable", "Serves plain HTTP: tokens and secrets cross the network readable.", |c, _| {
+                Field::Flag(&mut c.listener.tls_disable)
+            })
+            .switch(),
+            option("tls.cert_file", "PEM file: the certificate, then its chain.", |c, _| {
+                tls(c, |t| file(&mut t.cert_file))
+            })
+            .required("/etc/warder/tls/cert.pem", "; for plain HTTP set listener.tls_disable = true"),
+            option("tls.key_file", "PEM file: its private key.", |c, _| tls(c, |t| file(&mut t.key_file)))
+                .required("/etc/warder/tls/key.pem", "; for plain HTTP set listener.tls_disable = true"),
+            option("tls.client_ca_file", "PEM file: CAs whose certificates clients show.", |c, _| {
+                tls(c, |t| Field::MaybeFile(&mut t.client_ca_file))
+            })
+            .optional("/etc/warder/tls/clients.pem")
+            .switch(),
+            option("tls.client_auth", "Whether clients must show one, or only may. A bad one is refused.", |c, _| {
+                tls(c, |t| match &t.client_ca_file {
+                    Some(_) => word(&mut t.client_auth, CLIENT_AUTH),
+                    None => Field::Absent("there is no listener.tls.client_ca_file"),
+                })
+            }),
+            option("tls.min_version", "Oldest TLS that is spoken.", |c, _| {
+                tls(c, |t| word(&mut t.min_version, TLS_VERSIONS))
+            }),
+        ],
+    ),
+    section(
+        "storage",
+        "Where to keep things. All that is kept is encrypted by the barrier.",
+        &[
+            option("type", "One file, or in memory: gone with the process.", |c, _| word(&mut c.storage.kind, STORAGE))
+                .switch(),
+            option("path", "The file; made when it does not exist.", |c, _| match c.storage.kind {
+                StorageKind::Redb => file(&mut c.storage.path),
+                StorageKind::Memory => Field::Absent("storage.type is \"memory\""),
+            })
+            .required("/var/lib/warder/warder.redb", ""),
+        ],
+    ),
+    section(
+        "seal",
+        "What opens the barrier.",
+        &[option("type", "Key shares that people give; dev opens by itself, from a key beside the store.", |c, _| {
+            word(&mut c.seal.kind, SEALS)
+        })],
+    ),
+    Section {
+        path: "audit.*",
+        about: "Where audit records go; at least one sink. One of them must take a record, or the request is\n\
+                refused. SIGHUP opens the files again.",
+        example: "file",
+        options: &[
+            option("type", "Lines appended to a file, or to the standard output.", |c, name| {
+                word(&mut sink(c, name).kind, SINKS)
+            })
+            .required("file", "")
+            .switch(),
+            option("path", "The file.", |c, name| to_file(sink(c, name), |sink| absolute(&mut sink.path)))
+                .required("/var/log/warder/audit.log", ""),
+            option(
+                "sync",
+                "Which records are on the disk before they count: those before an effect, all, none.",
+                |c, name| to_file(sink(c, name), |sink| word(&mut sink.sync, SYNCS)),
+            ),
+            option("deadline", "How long a record may wait to be taken.", |c, name| {
+                time(&mut sink(c, name).deadline, 10 * MS..=MINUTE)
+            }),
+            option("queue", "Records that may wait.", |c, name| count(&mut sink(c, name).queue, 1..=65_536)),
+        ],
+    },
+    Section {
+        path: "plugins.*",
+        about: "Components beside the bundled ones, under the names that they give themselves. Other bytes than\n\
+                the pinned ones are refused, and with them the start.",
+        example: "notes",
+        options: &[
+            option("file", "The component.", |c, name| file(&mut c.plugins.entry(name.to_owned()).or_default().file))
+                .required("/etc/warder/plugins/notes.wasm", ""),
+            option("sha256", "SHA-256 of its bytes.", |c, name| {
+                Field::Digest(&mut c.plugins.entry(name.to_owned()).or_default().sha256)
+            })
+            .required("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", ""),
+        ],
+    },
+    section(
+        "limits",
+        "Bounds of what clients may send and use.",
+        &[
+            option("request_size", "Largest body.", |c, _| size(&mut c.limits.body, KIB..=4 * MIB)),
+            option("header_size", "Largest sum of header names and values.", |c, _| {
+                size(&mut c.limits.headers, 4 * KIB..=MIB)
+            }),
+            option("request_time", "For a whole request; then 504, and what has begun is finished.", |c, _| {
+                time(&mut c.limits.request, 100 * MS..=10 * MINUTE)
+            }),
+            option("body_time", "For a client to send its body.", |c, _| {
+                time(&mut c.limits.slow_body, 100 * MS..=10 * MINUTE)
+            }),
+            option("header_time", "For a client to send its headers, or to finish its TLS handshake.", |c, _| {
+                time(&mut c.limits.slow_head, 100 * MS..=10 * MINUTE)
+            }),
+            option("connections", "Connections at once; further ones wait in the kernel's queue.", |c, _| {
+                count(&mut c.limits.connections, 1..=1_000_000)
+            }),
+            option("streams", "Requests at once of one HTTP/2 connection.", |c, _| {
+                count(&mut c.limits.streams, 1..=10_000)
+            }),
+            option("drain_time", "For open requests to end after SIGTERM or SIGINT; then they are cut.", |c, _| {
+                time(&mut c.limits.drain, Duration::ZERO..=10 * MINUTE)
+            }),
+        ],
+    ),
+    section(
+        "cache",
+        "Answers kept in memory. Every hit is authorized and recorded like a miss.",
+        &[option("size", "For all answers and what they depend on; 0B keeps none.", |c, _| {
+            size(&mut c.cache_bytes, 0..=64 * GIB)
+        })],
+    ),
+    section(
+        "tokens",
+        "How long tokens live.",
+        &[
+            option("default_ttl", "When nobody asks for a time.", |c, _| {
+                time(&mut c.token.default_ttl, SECOND..=YEARS)
+            }),
+            option(
+                "max_ttl",
+                "Through all renewals; periodic tokens and root tokens without an end live on.",
+                |c, _| time(&mut c.token.max_ttl, SECOND..=YEARS),
+            ),
+        ],
+    ),
+    section(
+        "sandbox",
+        "Bounds of plugins' calls, each of which runs in a sandbox of its own.",
+        &[
+            option("calls", "Calls at once; further ones wait within their time.", |c, _| {
+                count(&mut c.runtime.max_concurrent, 1..=8192)
+            }),
+            option("plugin_calls", "Calls at once of one plugin.", |c, _| {
+                count(&mut c.runtime.plugin_concurrent, 1..=8192)
+            }),
+            option("memory", "Memory of one call.", |c, _| size(&mut c.runtime.memory_bytes, MIB..=4 * GIB)),
+            option("plugin_memory", "Memory and sealed values of all calls of one plugin.", |c, _| {
+                size(&mut c.runtime.plugin_memory_bytes, MIB..=1024 * GIB)
+            }),
+            option("cpu_time", "Processor time of one call.", |c, _| time(&mut c.runtime.cpu, 10 * MS..=MINUTE)),
+            option("time", "Time of one call, waiting included; limits.request_time may be shorter.", |c, _| {
+                time(&mut c.runtime.wall, 10 * MS..=10 * MINUTE)
+            }),
+        ],
+    ),
+    section(
+        "log",
+        "What the process says of itself, on stderr.",
+        &[
+            option("level", "The least important lines that are written.", |c, _| filter(&mut c.log.level)),
+            option("format", "For people, or one JSON object a line.", |c, _| word(&mut c.log.format, LOG_FORMATS)),
+        ],
+    ),
+];
+
+const CLIENT_AUTH: &[(&str, ClientAuth)] = &[("required", ClientAuth::Required), ("optional", ClientAuth::Optional)];
+const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+const SEALS: &[(&str, SealKind)] = &[("shamir", SealKind::Shamir), ("dev", SealKind::Dev)];
+const SINKS: &[(&str, AuditKind)] = &[("file", AuditKind::File), ("stdout", AuditKind::Stdout)];
+const STORAGE: &[(&str, StorageKind)] = &[("redb", StorageKind::Redb), ("memory", StorageKind::Memory)];
+const SYNCS: &[(&str, Sync)] = &[("effects", Sync::Effects), ("always", Sync::Always), ("never", Sync::Never)];
+const TLS_VERSIONS: &[(&str, TlsVersion)] = &[("1.3", TlsVersion::V1_3), ("1.2", TlsVersion::V1_2)];
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+const YEARS: Duration = Duration::from_hours(87_600);
+
+const fn section(path: &'static str, about: &'static str, options: &'static [Opt]) -> Section {
+    Section { path, about, example: "", options }
+}
+
+const fn option(key: &'static str, about: &'static str, field: At) -> Opt {
+    Opt { key, about, need: Need::Default, switch: false, field }
+}
+
+impl Opt {
+    const fn optional(self, example: &'static str) -> Self {
+        Self { need: Need::Optional { example }, ..self }
+    }
+
+    const fn required(self, example: &'static str, hint: &'static str) -> Self {
+        Self { need: Need::Required { example, hint }, ..self }
+    }
+
+    const fn switch(self) -> Self {
+        Self { switch: true, ..self }
+    }
+}
+
+fn tls<'a>(config: &'a mut Config, field: fn(&'a mut TlsConfig) -> Field<'a>) -> Field<'a> {
+    match config.listener.tls_disable {
+        true => Field::Absent("listener.tls_disable is true: keep one of them"),
+        false => field(&mut config.listener.tls),
+    }
+}
+
+fn sink<'a>(config: &'a mut Config, name: &str) -> &'a mut super::AuditConfig {
+    config.audit.entry(name.to_owned()).or_default()
+}
+
+fn to_file<'a>(sink: &'a mut super::AuditConfig, field: fn(&'a mut super::AuditConfig) -> Field<'a>) -> Field<'a> {
+    match sink.kind {
+        AuditKind::File => field(sink),
+        AuditKind::Stdout => Field::Absent("the sink's type is \"stdout\""),
+    }
+}
+
+impl Section {
+    /// Whether there is one for each name.
+    pub(super) fn has_names(&self) -> bool {
+        self.path.ends_with(".*")
+    }
+
+    /// Its own path, with this name.
+    pub(super) fn named(&self, name: &str) -> String {
+        self.path.replace('*', name)
+    }
+
+    /// The path of an option of it.
+    pub(super) fn option(&self, name: &str, option: &Opt) -> String {
+        format!("{}.{}", self.named(name), option.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_sink_that_the_store_knows_can_be_configured() {
+        let here: Vec<&str> = SINKS.iter().map(|(word, _)| *word).collect();
+        let there: Vec<&str> = warder_store::sink::KINDS.iter().map(|(word, _)| *word).collect();
+        assert_eq!(here, there);
+    }
+
+    #[test]
+    fn every_default_is_within_its_range() {
+        for section in SECTIONS {
+            for option in section.options.iter().filter(|option| option.need == Need::Default) {
+                let mut config = super::super::example::filled();
+                let raw = (option.field)(&mut config, section.example).raw();
+                let told = (option.field)(&mut config, section.example).set(&raw);
+                assert_eq!(told, Ok(()), "{}.{}", section.path, option.key);
+            }
+        }
+    }
+}
