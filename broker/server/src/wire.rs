@@ -12,6 +12,7 @@ use warder_core::{
     error::Error,
     port::sink::Sink,
     route::NewMount,
+    txn::TxnLimits,
 };
 use warder_runtime::Runtime;
 use warder_store::{EngineConfig, SealConfig as StoreSeal, StoreConfig, sink};
@@ -157,8 +158,12 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, S
         description: "key/value secrets with versions".to_owned(),
         options: [("version".to_owned(), "2".to_owned())].into(),
     };
-    let (token, cache_bytes) = (config.token, config.cache_bytes);
-    let settings = BrokerConfig { token, cache_bytes, mounts: vec![mount], ..BrokerConfig::default() };
+    let settings = BrokerConfig {
+        token: config.token,
+        cache_bytes: config.cache_bytes,
+        mounts: vec![mount],
+        txn: txn(config.limits.body),
+    };
     Ok(Broker::new(Parts {
         storage: store.storage,
         seal: store.seal,
@@ -167,6 +172,12 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, S
         clock,
         config: settings,
     }))
+}
+
+/// What fits into a request fits into a transaction.
+fn txn(body: usize) -> TxnLimits {
+    let usual = TxnLimits::default();
+    TxnLimits { value_bytes: usual.value_bytes.max(2 * body), write_bytes: usual.write_bytes.max(8 * body), ..usual }
 }
 
 type OpenedSink = (SinkConfig, Box<dyn Sink>);

@@ -83,7 +83,7 @@ fn check(configured: &Configured, shared: &Shared) -> Result<(), Failure> {
     let listener = &loaded.config.listener;
     let mut wrong: Vec<String> = Vec::new();
     if !listener.tls_disable {
-        wrong.extend(tls::read(&listener.tls).err().map(|e| wire::chain(&e)));
+        wrong.extend(tls::check(&listener.tls).iter().map(|e| wire::chain(e)));
     }
     wrong.extend(plugins::check(&loaded.config).err().into_iter().flatten().map(|e| wire::chain(&e)));
     if !wrong.is_empty() {

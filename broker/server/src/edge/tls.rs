@@ -16,6 +16,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::{ClientAuth, TlsConfig, TlsVersion};
 
+const CERTIFICATE: &str = "listener.tls.cert_file";
+const KEY: &str = "listener.tls.key_file";
+const CLIENT_CA: &str = "listener.tls.client_ca_file";
+
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -75,7 +79,7 @@ impl Tls {
 ///
 /// # Errors
 /// [`TlsError`] names the file.
-pub(crate) fn read(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
+fn read(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions: &[_] = match config.min_version {
         TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
@@ -87,11 +91,19 @@ pub(crate) fn read(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
         None => builder.with_no_client_auth(),
         Some(file) => builder.with_client_cert_verifier(verifier(file, config.client_auth, provider)?),
     };
-    let chain = certificates("listener.tls.cert_file", &config.cert_file)?;
-    let key = key("listener.tls.key_file", &config.key_file)?;
+    let chain = certificates(CERTIFICATE, &config.cert_file)?;
+    let key = key(KEY, &config.key_file)?;
     let mut server = builder.with_single_cert(chain, key).map_err(TlsError::Setup)?;
     server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(server)
+}
+
+/// What is wrong with the files: each that cannot be read, or else that they do not fit together.
+pub(crate) fn check(config: &TlsConfig) -> Vec<TlsError> {
+    let authority = config.client_ca_file.as_ref().and_then(|file| roots(CLIENT_CA, file).err());
+    let chain = certificates(CERTIFICATE, &config.cert_file).err();
+    let wrong: Vec<_> = [chain, key(KEY, &config.key_file).err(), authority].into_iter().flatten().collect();
+    if wrong.is_empty() { read(config).err().into_iter().collect() } else { wrong }
 }
 
 fn verifier(
@@ -99,13 +111,12 @@ fn verifier(
     auth: ClientAuth,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    const ROLE: &str = "listener.tls.client_ca_file";
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ROLE, file)?), provider);
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(CLIENT_CA, file)?), provider);
     let builder = match auth {
         ClientAuth::Optional => builder.allow_unauthenticated(),
         ClientAuth::Required => builder,
     };
-    builder.build().map_err(|e| bad(ROLE, file, e))
+    builder.build().map_err(|e| bad(CLIENT_CA, file, e))
 }
 
 /// Trust anchors out of a PEM file.

@@ -2,10 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
-use crate::running::BINARY;
+use crate::running::{BINARY, Running};
 
 fn config(arguments: &[&str], folder: &Path, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(BINARY);
@@ -66,9 +66,53 @@ fn files_that_will_not_do_are_named() {
     let output = config(&["check", "--config", "w.toml"], folder.path(), &[]);
     let told = text(output.stderr);
     assert_eq!(output.status.code(), Some(2));
-    for words in ["listener.tls.cert_file cert.pem: holds no certificate", "plugin notes: notes.wasm has sha256"] {
+    for words in [
+        "listener.tls.cert_file cert.pem: holds no certificate",
+        "listener.tls.key_file key.pem: ",
+        "plugin notes: notes.wasm has sha256",
+    ] {
         assert!(told.contains(words), "{words} in\n{told}");
     }
+}
+
+#[test]
+fn limits_are_what_the_configuration_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.toml");
+    let whole = format!(
+        "listener = {{ address = \"127.0.0.1:0\", tls_disable = true }}\nstorage.type = \"memory\"\n\
+         seal.type = \"dev\"\naudit.main = {{ type = \"file\", path = \"{}/audit.log\" }}\n\
+         limits.request_size = \"1KiB\"\ncache.size = \"0B\"\n",
+        folder.path().display()
+    );
+    std::fs::write(&file, whole).unwrap();
+    let variables =
+        [("WARDER_LIMITS_REQUEST_SIZE", "4MiB"), ("WARDER_TOKENS_MAX_TTL", "1h"), ("WARDER_TOKENS_DEFAULT_TTL", "1h")];
+    let warder = Running::configured(Stdio::inherit(), &file, &variables);
+    let json = ["-H", "Content-Type: application/json"];
+    let one = r#"{"shares":1,"threshold":1}"#;
+    let (status, made) = warder.curl(&[&json[..], &["-d", one, "{}/api/v1/sys/init"]].concat());
+    assert_eq!(status, 200, "{made}");
+    let token = format!("Authorization: Bearer {}", made["root_token"].as_str().unwrap());
+    let largest = (4 << 20) - r#"{"a":""}"#.len();
+    let body = folder.path().join("body");
+    let data = format!("@{}", body.display());
+    for (length, status) in [(largest, 201), (largest + 1, 413)] {
+        std::fs::write(&body, format!("{{\"a\":\"{}\"}}", "x".repeat(length))).unwrap();
+        let put = [&json[..], &["-X", "PUT", "-H", &token, "--data-binary", &data, "{}/api/v1/secrets/large"]].concat();
+        assert_eq!(warder.curl(&put).0, status, "{length}");
+    }
+    for _ in 0..2 {
+        let (status, got) = warder.curl(&["-H", &token, "{}/api/v1/secrets/large"]);
+        assert_eq!((status, got["data"]["a"].as_str().map(str::len)), (200, Some(largest)));
+    }
+    let metrics = Command::new("curl").args(["-s", &format!("http://{}/metrics", warder.address)]).output().unwrap();
+    let metrics = text(metrics.stdout);
+    let hits = metrics.lines().find(|line| line.starts_with("warder_cache_lookups_total") && line.contains("\"hit\""));
+    assert!(hits.is_some_and(|line| line.ends_with(" 0")), "nothing is kept: {hits:?}");
+    let ask = [&json[..], &["-H", &token, "-d", r#"{"policies":["default"]}"#, "{}/v1/auth/token/create"]].concat();
+    let (status, issued) = warder.curl(&ask);
+    assert_eq!((status, issued["auth"]["lease_duration"].as_u64()), (200, Some(3600)), "{issued}");
 }
 
 #[test]

@@ -57,9 +57,15 @@ impl Running {
         );
         let file = folder.join("warder.toml");
         std::fs::write(&file, config).unwrap();
+        Self::configured(log, &file, &[])
+    }
+
+    /// Starts `warder serve` with this configuration, in an environment of its own.
+    pub(crate) fn configured(log: Stdio, file: &Path, variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(BINARY)
             .args(["serve", "--log", "warn", "--config"])
-            .arg(&file)
+            .arg(file)
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

@@ -66,7 +66,7 @@ fn the_program_runs_where_nothing_is_but_its_libraries() -> Result {
         let name = library.file_name().unwrap_or_default().to_string_lossy().into_owned();
         assert!(LIBRARIES.iter().any(|known| name.starts_with(known)), "the image has no {name}");
         let copy = here(&library.display().to_string());
-        fs::create_dir_all(copy.parent().unwrap_or(root.path()))?;
+        fs::create_dir_all(copy.parent().unwrap_or_else(|| root.path()))?;
         fs::copy(&library, copy)?;
     }
     let config = "listener = { address = \"127.0.0.1:0\", tls_disable = true }\n\
