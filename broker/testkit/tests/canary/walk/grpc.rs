@@ -112,7 +112,7 @@ async fn tokens(walk: &mut Walk<'_>, channel: &Channel) -> Result {
     let login = AuthServiceLoginRequest { method: "kubernetes".into(), mount: None, json };
     let client = &mut AuthServiceClient::new(channel.clone());
     walk.told("Login", client.login(login).await, Code::Unauthenticated, &[])?;
-    let key = walk.word("gRPC a bad share");
+    let key = format!("no share: {}", walk.word("gRPC a bad share"));
     let client = &mut SysServiceClient::new(channel.clone());
     walk.told("Unseal", client.unseal(SysServiceUnsealRequest { key, reset: false }).await, Code::InvalidArgument, &[])
 }
