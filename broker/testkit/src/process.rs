@@ -27,6 +27,9 @@ struct Output {
     grown: Condvar,
 }
 
+/// Longest wait for words that must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 #[derive(Debug, Default)]
 struct Text {
     stdout: String,
@@ -58,10 +61,23 @@ impl Process {
     /// # Errors
     /// When the process ends or `patience` runs out first; the words quote its output.
     pub fn wait_for<T>(&self, patience: Duration, find: impl Fn(&str) -> Option<T>) -> Result<T> {
+        self.wait(patience, |text| find(&text.stdout))
+    }
+
+    /// Waits a while until these words stand in the standard error: what a program has said before it
+    /// answered may come a moment after the answer.
+    ///
+    /// # Errors
+    /// As [`Process::wait_for`] has them.
+    pub fn says(&self, words: &str) -> Result {
+        self.wait(PATIENCE, |text| text.stderr.contains(words).then_some(()))
+    }
+
+    fn wait<T>(&self, patience: Duration, find: impl Fn(&Text) -> Option<T>) -> Result<T> {
         let start = Instant::now();
         let mut text = self.text();
         loop {
-            if let Some(found) = find(&text.stdout) {
+            if let Some(found) = find(&text) {
                 return Ok(found);
             }
             let left = patience.saturating_sub(start.elapsed());

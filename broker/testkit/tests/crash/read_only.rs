@@ -95,7 +95,7 @@ fn data_whose_sync_failed_is_neither_written_nor_read_until_a_restart() -> Resul
         problem(&written.write(&http)?, 503, "unavailable");
         problem(&read(&http)?, 503, "unavailable");
     }
-    assert!(warder.process().stderr().contains("a sync failed: restart to recover"));
+    warder.process().says("a sync failed: restart to recover")?;
     warder.kill()?;
     let warder = turning.start()?;
     written.is_there(&warder.http())?;

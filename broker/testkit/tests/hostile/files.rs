@@ -70,7 +70,7 @@ fn serve_takes_pinned_files_only() -> Result {
     };
     let file = config("misbehave", &digest)?;
     let warder = Warder::serve(&file).start()?;
-    assert!(warder.process().stderr().contains("plugin loaded"));
+    warder.process().says("plugin loaded")?;
     drop(warder);
     let serve = |file: &Path| refused(&["serve", "--config", &file.display().to_string()]);
     let told = serve(&config("misbehave", &"0".repeat(64))?)?;
