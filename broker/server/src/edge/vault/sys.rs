@@ -18,11 +18,14 @@ pub(crate) async fn health(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
         (true, true) => ("sealedcode", 503),
         (true, false) => ("activecode", 200),
     };
+    // Below 200 nothing is final: a client would wait for the answer that follows.
+    let final_code = |text: &str| text.parse::<u16>().ok().filter(|code| (200..600).contains(code));
     let code = match inbound.query.one(name)? {
-        None => usual,
-        Some(text) => text.parse().map_err(|_| Error::invalid(name, "expected an HTTP status"))?,
+        None => Some(usual),
+        Some(text) => final_code(text),
     };
-    let code = StatusCode::from_u16(code).map_err(|_| Error::invalid(name, "expected an HTTP status"))?;
+    let code = code.and_then(|code| StatusCode::from_u16(code).ok());
+    let code = code.ok_or_else(|| Error::invalid(name, "expected an HTTP status from 200 to 599"))?;
     let body = serde_json::json!({
         "initialized": seal.initialized,
         "sealed": seal.sealed,
