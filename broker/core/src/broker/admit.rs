@@ -14,7 +14,7 @@ use crate::{
     identity::{Identity, Peer},
     path::Path,
     port::backend::{Caller, Invocation, Route, Target},
-    request::{Address, Fields, Operation, Reply, Request, SecretRoute},
+    request::{Address, Fields, Operation, Reply, Request, SecretRoute, SecretView},
     route::{self, Mount},
     secret::Secret,
     sys,
@@ -103,11 +103,16 @@ impl Broker {
         match address {
             Address::Canonical(path) => Ok(path.clone()),
             Address::Secret { view, path } => {
-                let table = self.sys.mounts.table().await?;
-                let routes = |mount: &Mount| self.loaded.of(mount).ok().map(|plugin| plugin.routes.clone());
-                Ok(route::resolve(&table, *view, path, &routes).map_or_else(|_| path.clone(), |found| found.path))
+                Ok(self.resolve(*view, path).await?.map_or_else(|_| path.clone(), |found| found.path))
             }
         }
+    }
+
+    /// Which path of which mount a path of `/api/v1/secrets` stands for.
+    async fn resolve(&self, view: SecretView, path: &Path) -> Result<Result<route::Resolved>> {
+        let table = self.sys.mounts.table().await?;
+        let routes = |mount: &Mount| self.loaded.of(mount).ok().map(|plugin| plugin.routes.clone());
+        Ok(route::resolve(&table, view, path, &routes))
     }
 
     async fn admitted(
@@ -170,9 +175,7 @@ impl Broker {
                 Ok(Found { path, place, fields, secret_route: None })
             }
             Address::Secret { view, path } => {
-                let table = self.sys.mounts.table().await?;
-                let routes = |mount: &Mount| self.loaded.of(mount).ok().map(|plugin| plugin.routes.clone());
-                let resolved = route::resolve(&table, *view, path, &routes)?;
+                let resolved = self.resolve(*view, path).await??;
                 let fields = route::shape(&resolved.route, fields)?;
                 let place = self.place(&resolved.path).await?;
                 Ok(Found { path: resolved.path, place, fields, secret_route: Some(resolved.route) })
