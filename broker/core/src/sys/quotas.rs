@@ -14,7 +14,8 @@ use crate::{
 
 #[derive(Deserialize)]
 struct Wanted {
-    rate: Option<f64>,
+    /// Command lines send it as text.
+    rate: Option<serde_json::Value>,
     #[serde(default)]
     path: String,
     #[serde(default, deserialize_with = "duration::optional")]
@@ -53,6 +54,8 @@ pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
                 return Err(Error::invalid("role", "limits by login role are not enforced: leave it out"));
             }
             let rate = required(wanted.rate, "rate")?;
+            let rate = rate.as_f64().or_else(|| rate.as_str()?.parse().ok());
+            let rate = rate.ok_or_else(|| Error::invalid("rate", "expected a number over 0: requests an interval"))?;
             in_a_mount(sys, &wanted.path).await?;
             let limit =
                 RateLimit::new(name, &wanted.path, rate, wanted.interval, wanted.block_interval, wanted.group_by)?;

@@ -49,7 +49,7 @@ fn a_limit_is_felt_at_both_doors_alike_and_says_when_to_come_again() {
 #[test]
 fn a_limit_is_shown_as_it_was_set_and_a_wrong_one_refused_by_field() {
     let warder = Running::dev(&["--root-token", ROOT]);
-    limit(&warder, "all", r#"{"rate":0.5,"interval":"1m","block_interval":90,"group_by":"token_then_ip"}"#);
+    limit(&warder, "all", r#"{"rate":"0.5","interval":"1m","block_interval":90,"group_by":"token_then_ip"}"#);
     let shown = ask(&warder, "GET", "/v1/sys/quotas/rate-limit/all", ROOT, "").json();
     let expected = serde_json::json!({
         "name": "all", "type": "rate-limit", "path": "", "rate": 0.5, "interval": 60.0, "block_interval": 90.0,
@@ -61,6 +61,7 @@ fn a_limit_is_shown_as_it_was_set_and_a_wrong_one_refused_by_field() {
     for (body, words) in [
         ("{}", "missing field: rate"),
         (r#"{"rate":0}"#, "expected a number over 0"),
+        (r#"{"rate":"many"}"#, "expected a number over 0"),
         (r#"{"rate":1,"path":"nowhere/"}"#, "is in no mount"),
         (r#"{"rate":1,"role":"ci"}"#, "limits by login role are not enforced"),
         (r#"{"rate":1,"group_by":"entity"}"#, "unknown variant"),
