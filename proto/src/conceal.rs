@@ -5,8 +5,8 @@ use std::fmt;
 
 use crate::v1::{
     AuthServiceLoginRequest, IssuedToken, PolicyServiceExplainRequest, SecretsServiceGetResponse,
-    SecretsServicePatchRequest, SecretsServicePutRequest, SysServiceInitResponse, SysServiceUnsealRequest,
-    TokenServiceCreateRequest,
+    SecretsServicePatchRequest, SecretsServicePutRequest, SecretsServiceRotateRequest, SysServiceInitResponse,
+    SysServiceUnsealRequest, TokenServiceCreateRequest,
 };
 
 macro_rules! concealed {
@@ -26,6 +26,7 @@ concealed! {
     SecretsServiceGetResponse { path, version }
     SecretsServicePatchRequest { path, expected_version }
     SecretsServicePutRequest { path, expected_version }
+    SecretsServiceRotateRequest { path }
     SysServiceInitResponse {}
     SysServiceUnsealRequest { reset }
     TokenServiceCreateRequest { policies, ttl_seconds, display_name, orphan }
@@ -55,6 +56,7 @@ mod tests {
         prints(&SecretsServiceBatchGetResponse { results: vec![SecretReadResult { outcome }] }, "a/b");
         prints(&SecretsServicePutRequest { path: path(), json: json(), ..Default::default() }, "a/b");
         prints(&SecretsServicePatchRequest { path: path(), json: json(), ..Default::default() }, "a/b");
+        prints(&SecretsServiceRotateRequest { path: path(), params_json: json() }, "a/b");
         prints(&AuthServiceLoginRequest { method: path(), mount: None, json: json() }, "a/b");
         let issued = IssuedToken { token: secret(), accessor: path(), ..Default::default() };
         prints(&TokenServiceCreateResponse { issued: Some(issued), warnings: vec![] }, "a/b");

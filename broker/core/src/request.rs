@@ -74,7 +74,7 @@ pub enum SecretView {
     Remove,
     /// Restore soft-deleted versions.
     Undelete,
-    /// The value: read, write, patch, delete the latest.
+    /// The value: read, write, patch, delete the latest, rotate.
     Value,
     /// Versions and what is known of them, no values.
     Versions,

@@ -14,6 +14,8 @@ use crate::failure::{Failure, Result};
 pub enum Guest {
     /// The plugin `misbehave`: each of its routes misbehaves in one way.
     Misbehave,
+    /// The plugin `rotor`: it makes its values itself, and a rotation makes the next one.
+    Rotor,
     /// One of the plugins that must not be loaded, by name: `impure`, `revealing`, `sockets`.
     Refused(&'static str),
 }
@@ -27,6 +29,7 @@ impl Guest {
         let folder = built()?;
         Ok(match self {
             Self::Misbehave => folder.join("warder_misbehave.wasm"),
+            Self::Rotor => folder.join("warder_rotor.wasm"),
             Self::Refused(name) => folder.join("examples").join(name).with_extension("wasm"),
         })
     }
@@ -56,7 +59,7 @@ fn build() -> Result<PathBuf> {
     let output = Command::new(env!("CARGO"))
         .current_dir(&plugins)
         .args(["build", "--release", "--locked", "--target", "wasm32-wasip2"])
-        .args(["--package", "warder-misbehave", "--lib", "--examples", "--target-dir"])
+        .args(["--package", "warder-misbehave", "--package", "warder-rotor", "--lib", "--examples", "--target-dir"])
         .arg(&target)
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")

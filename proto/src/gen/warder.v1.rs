@@ -3628,6 +3628,33 @@ pub struct SecretsServiceDestroyRequest {
 /// Nothing to say: the versions are destroyed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SecretsServiceDestroyResponse {}
+/// Asks for a new value.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SecretsServiceRotateRequest {
+    /// Path of the secret.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// What the backend takes along, by its own names: RFC 8259 text of a JSON object. Empty: nothing.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub params_json: ::prost::bytes::Bytes,
+}
+/// What was made.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecretsServiceRotateResponse {
+    /// Path as it was asked for.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// The new version. Absent where the backend has no numbered versions.
+    #[prost(uint64, optional, tag = "2")]
+    pub version: ::core::option::Option<u64>,
+    /// When it was made. Absent where the backend does not say.
+    #[prost(message, optional, tag = "3")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// What the backend wants people to know about this answer.
+    #[prost(string, repeated, tag = "4")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// Asks for the names in a folder.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SecretsServiceListRequest {
@@ -3991,6 +4018,36 @@ pub mod secrets_service_client {
                 .insert(GrpcMethod::new("warder.v1.SecretsService", "Destroy"));
             self.inner.unary(req, path, codec).await
         }
+        /// Has the backend replace the value by a new one that it makes itself.
+        ///
+        /// REST twin: `POST /api/v1/secrets/{path}/rotate`. It needs the capability `update`. The new
+        /// value is in place when this is answered; without an answer it may be, and asking again
+        /// rotates once more. UNIMPLEMENTED with the reason `method_not_allowed` where the backend makes
+        /// no values, as KV does not.
+        pub async fn rotate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SecretsServiceRotateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SecretsServiceRotateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SecretsService/Rotate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SecretsService", "Rotate"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Lists the names in a folder.
         ///
         /// REST twin: `GET /api/v1/secrets/{path}/?list=true`. NOT_FOUND when there is no name, but for
@@ -4138,6 +4195,19 @@ pub mod secrets_service_server {
             request: tonic::Request<super::SecretsServiceDestroyRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SecretsServiceDestroyResponse>,
+            tonic::Status,
+        >;
+        /// Has the backend replace the value by a new one that it makes itself.
+        ///
+        /// REST twin: `POST /api/v1/secrets/{path}/rotate`. It needs the capability `update`. The new
+        /// value is in place when this is answered; without an answer it may be, and asking again
+        /// rotates once more. UNIMPLEMENTED with the reason `method_not_allowed` where the backend makes
+        /// no values, as KV does not.
+        async fn rotate(
+            &self,
+            request: tonic::Request<super::SecretsServiceRotateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SecretsServiceRotateResponse>,
             tonic::Status,
         >;
         /// Lists the names in a folder.
@@ -4548,6 +4618,51 @@ pub mod secrets_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DestroySvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SecretsService/Rotate" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateSvc<T: SecretsService>(pub Arc<T>);
+                    impl<
+                        T: SecretsService,
+                    > tonic::server::UnaryService<super::SecretsServiceRotateRequest>
+                    for RotateSvc<T> {
+                        type Response = super::SecretsServiceRotateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SecretsServiceRotateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SecretsService>::rotate(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateSvc(inner);
                         let codec = crate::codec::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

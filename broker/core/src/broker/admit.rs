@@ -176,7 +176,11 @@ impl Broker {
             }
             Address::Secret { view, path } => {
                 let resolved = self.resolve(*view, path).await??;
-                let fields = route::shape(&resolved.route, fields)?;
+                // A rotation brings no value: its fields are the plugin's own.
+                let fields = match request.operation {
+                    Operation::Rotate => fields,
+                    _ => route::shape(&resolved.route, fields)?,
+                };
                 let place = self.place(&resolved.path).await?;
                 Ok(Found { path: resolved.path, place, fields, secret_route: Some(resolved.route) })
             }

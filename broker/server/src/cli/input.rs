@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 
-/// Largest input; the server's own limit is 1 MiB.
-const MAX_BYTES: u64 = 1 << 20;
+/// Largest input, so that a mistaken file does not fill the memory; what a secret may hold is the
+/// server's to say.
+const MAX_BYTES: u64 = 8 << 20;
 
 const FORMS: &str = "values come from files or standard input, so that they never show in the process list:\n  \
                      name=@file   the contents of a file, exactly\n  \

@@ -103,6 +103,8 @@ enum Command {
     Versions(secret::Versions),
     /// Restore deleted versions of a secret.
     Undelete(secret::Undelete),
+    /// Have the backend replace a secret by a new value that it makes itself.
+    Rotate(secret::Rotate),
     /// Work with tokens.
     #[command(subcommand)]
     Token(token::Token),
@@ -169,6 +171,7 @@ async fn ask(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::List(list) => list.run(shared).await,
         Command::Versions(versions) => versions.run(shared).await,
         Command::Undelete(undelete) => undelete.run(shared).await,
+        Command::Rotate(rotate) => rotate.run(shared).await,
         Command::Token(token) => token.run(shared).await,
         Command::Policy(policy) => policy.run(shared).await,
         Command::Mount(mount) => mount.run(shared).await,

@@ -1,8 +1,9 @@
-//! `get`, `put`, `patch`, `delete`, `list`, `versions`, `undelete`.
+//! `get`, `put`, `patch`, `delete`, `list`, `versions`, `undelete`, `rotate`.
 
 use clap::Args;
 use http::{Method, header};
 use serde_json::Value;
+use warder_core::{json::compose, secret::Secret};
 
 use super::{
     Shared,
@@ -215,6 +216,28 @@ impl Undelete {
     pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
         let body = format!("{{\"versions\":[{}]}}", joined(&self.versions));
         let request = Ask::new(Method::POST, format!("secrets/{}/undelete", path(&self.path)?)).json(body);
+        output::show(shared.output, &ask(shared, request).await?)
+    }
+}
+
+/// Have the backend replace a secret by a new value that it makes itself.
+#[derive(Args, Debug)]
+#[command(after_help = "Backends that make no values, such as kv, refuse it.\n\nExamples:\n  \
+    warder rotate team/password\n  \
+    echo '{\"length\":32}' | warder rotate team/password -    (what the backend takes along)")]
+pub(crate) struct Rotate {
+    /// Path of the secret.
+    path: String,
+    /// name=@file, name=- (standard input), @file.json or - (a whole JSON object).
+    #[arg(value_name = "VALUE")]
+    values: Vec<String>,
+}
+
+impl Rotate {
+    pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
+        let params = if self.values.is_empty() { Secret::from("{}") } else { input::object(&self.values)? };
+        let body = compose([("params", params.expose_str().unwrap_or("{}"))]);
+        let request = Ask::new(Method::POST, format!("secrets/{}/rotate", path(&self.path)?)).json(body);
         output::show(shared.output, &ask(shared, request).await?)
     }
 }

@@ -63,6 +63,7 @@ static ROUTES: &[Route] = routes! {
     token "POST"   "/api/v1/secrets:batch" rest::batch::batch, "Read several secrets, each decided by itself";
     token "GET"    "/api/v1/secrets/{path...}/versions" rest::secrets::versions, "Versions, no values";
     token "POST"   "/api/v1/secrets/{path...}/undelete" rest::secrets::undelete, "Restore soft-deleted versions";
+    token "POST"   "/api/v1/secrets/{path...}/rotate" rest::secrets::rotate, "Have the backend make a new value";
     token "GET"    "/api/v1/secrets/{path...}" rest::secrets::read, "Read a secret, or list a folder (?list=true)";
     token "PUT"    "/api/v1/secrets/{path...}" rest::secrets::put, "Store a new version";
     token "PATCH"  "/api/v1/secrets/{path...}" rest::secrets::patch, "Merge into the current version";
@@ -192,6 +193,7 @@ mod tests {
             ("GET", "/api/v1/secrets/versions", "/api/v1/secrets/{path...}", "versions"),
             ("GET", "/api/v1/secrets/a/versions", "/api/v1/secrets/{path...}/versions", "a"),
             ("POST", "/api/v1/secrets/a/undelete", "/api/v1/secrets/{path...}/undelete", "a"),
+            ("POST", "/api/v1/secrets/a/b/rotate", "/api/v1/secrets/{path...}/rotate", "a/b"),
             ("GET", "/api/v1/auth/tokens/x", "/api/v1/auth/tokens/{accessor}", "x"),
             ("POST", "/api/v1/auth/tokens/x/renew", "/api/v1/auth/tokens/{accessor}/renew", "x"),
             ("POST", "/api/v1/policies:explain", "/api/v1/policies:explain", ""),
@@ -211,7 +213,7 @@ mod tests {
             ("PUT", "/api/v1/secrets", 405),
             ("GET", "/api/v1/secrets:batch", 405),
             ("GET", "/api/v1/watch", 404),
-            ("POST", "/api/v1/secrets/a/rotate", 405),
+            ("GET", "/api/v1/secrets/a/rotate", 405),
             ("HEAD", "/v1/secret/data/a", 405),
             ("GET", "/api/v2/secrets/a", 404),
             ("GET", "/api/v1/policies/a/b", 404),

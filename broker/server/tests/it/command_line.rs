@@ -38,6 +38,7 @@ fn commands_answer_and_end_with_the_code_of_their_kind() {
         (&["get", "app/db"], "", 5, ""),
         (&["undelete", "app/db", "--versions", "2"], "", 0, "versions"),
         (&["get", "a//b"], "", 8, ""),
+        (&["rotate", "app/db"], "", 8, ""),
         (&["policy", "write", "reader", "-"], "path \"secret/data/*\" { capabilities = [\"read\"] }", 0, ""),
         (&["policy", "read", "reader"], "", 0, "capabilities"),
         (&["policy", "explain", "secret/data/a", "read", "--policy", "reader"], "", 0, "secret/data/*"),
@@ -68,6 +69,33 @@ fn commands_answer_and_end_with_the_code_of_their_kind() {
         assert_eq!(code(&output), expected, "{arguments:?}: {text}{}", err(&output));
         assert!(text.contains(out), "{arguments:?}: {text}");
     }
+}
+
+/// What a secret may hold is the server's to say, and its words reach the caller.
+#[test]
+fn a_large_secret_is_taken_where_the_server_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[listener]\naddress = \"127.0.0.1:0\"\ntls_disable = true\n[storage]\ntype = \"memory\"\n\
+         [limits]\nrequest_size = \"4MiB\"\n[audit.main]\ntype = \"file\"\npath = \"{}/audit.log\"\n",
+        folder.path().display()
+    );
+    let file = folder.path().join("warder.toml");
+    std::fs::write(&file, config).unwrap();
+    let server = Running::configured(std::process::Stdio::inherit(), &file, &[]);
+    let made = server.command(&["operator", "init", "--shares", "1", "--threshold", "1", "--output", "json"], "");
+    let keys: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    let server = server.with_token(keys["root_token"].as_str().unwrap());
+    let large = |mib: usize| "x".repeat(mib << 20);
+    assert_eq!(code(&server.command(&["put", "large", "a=-"], &large(3))), 0);
+    let read = server.command(&["get", "large", "--field", "a"], "");
+    assert_eq!(read.stdout.len(), (3 << 20) + 1);
+    let refused = server.command(&["put", "large", "a=-"], &large(5));
+    assert_eq!(code(&refused), 8, "{}", err(&refused));
+    assert!(err(&refused).contains("Too large (413)"), "{}", err(&refused));
+    let refused = server.command(&["put", "large", "a=-"], &large(9));
+    assert_eq!(code(&refused), 2);
+    assert!(err(&refused).contains("standard input: larger than 8388608 bytes"), "{}", err(&refused));
 }
 
 #[test]

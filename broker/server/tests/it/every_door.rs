@@ -58,6 +58,8 @@ pub(crate) const ROUTES: &[Row] = &[
         r#"{"versions":[1]}"#,
         Token(403, 200),
     ),
+    // KV makes no values of its own.
+    ("POST", "/api/v1/secrets/{path...}/rotate", "/api/v1/secrets/door/rotate", "", Token(403, 405)),
     ("GET", "/api/v1/secrets/{path...}", "/api/v1/secrets/door", "", Token(403, 200)),
     ("PUT", "/api/v1/secrets/{path...}", "/api/v1/secrets/door", "{}", Token(403, 200)),
     ("PATCH", "/api/v1/secrets/{path...}", "/api/v1/secrets/door", "{}", Token(403, 200)),

@@ -67,6 +67,7 @@ fn secrets() -> Vec<Row> {
         row!(Client, "SecretsService/List", list(_ => v1::SecretsServiceListRequest::default()), ("GET", "/api/v1/secrets/")),
         row!(Client, "SecretsService/Patch", patch(_ => v1::SecretsServicePatchRequest { path: door(), json: "{}".into(), expected_version: None }), ("PATCH", SECRET)),
         row!(Client, "SecretsService/Put", put(_ => v1::SecretsServicePutRequest { path: door(), json: "{}".into(), expected_version: None }), ("PUT", SECRET)),
+        row!(Client, "SecretsService/Rotate", rotate(_ => v1::SecretsServiceRotateRequest { path: door(), params_json: bytes::Bytes::new() }), ("POST", "/api/v1/secrets/{path...}/rotate")),
         row!(Client, "SecretsService/Undelete", undelete(_ => v1::SecretsServiceUndeleteRequest { path: door(), versions: vec![1] }), ("POST", "/api/v1/secrets/{path...}/undelete")),
         row!(Client, "SecretsService/Versions", versions(_ => v1::SecretsServiceVersionsRequest { path: door(), refresh: false }), ("GET", "/api/v1/secrets/{path...}/versions")),
     ]

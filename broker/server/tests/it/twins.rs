@@ -697,6 +697,38 @@ async fn batches_are_the_same_through_both_doors_each_read_by_itself() {
     }
 }
 
+/// The reads of a batch spend a token's uses one by one: what comes after the last is refused by
+/// itself, as a request of its own would be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_token_runs_out_midway_refuses_the_reads_that_are_left() {
+    let mut doors = Doors::open().await;
+    let mut client = SecretsServiceClient::new(doors.channel.clone());
+    assert_eq!(doors.rest("PUT", "secrets/b", "{}")["version"], 1);
+    let policy = r#"path "secret/data/b" { capabilities = ["read"] }"#;
+    assert_eq!(doors.rest("PUT", "policies/b", &json!({"policy": policy}).to_string()), json!({}));
+    for id in ["over-grpc", "over-rest"] {
+        let wanted = json!({"id": id, "policies": ["b"], "num_uses": 11, "ttl": 600}).to_string();
+        assert!(doors.rest("POST", "auth/tokens", &wanted).get("code").is_none());
+    }
+    doors.token = "over-grpc";
+    let asked = v1::SecretsServiceBatchGetRequest { reads: vec![read("b", None); 40], refresh: false };
+    let answered = client.batch_get(doors.asked(asked)).await;
+    let grpc: Vec<Value> =
+        said(answered, |answer| answer.results.into_iter().map(result).collect()).as_array().unwrap().clone();
+    doors.token = "over-rest";
+    let all = json!({"reads": vec![json!({"path": "b"}); 40]}).to_string();
+    let rest = doors.rest("POST", "secrets:batch", &all);
+    let rest: Vec<Value> = rest["results"].as_array().unwrap().iter().map(rest_result).collect();
+    for results in [grpc, rest] {
+        let word = |result: &Value| result["code"].as_str().unwrap_or("ok").to_owned();
+        let words: Vec<String> = results.iter().map(word).collect();
+        let count = |wanted: &str| words.iter().filter(|word| *word == wanted).count();
+        assert_eq!((words.len(), count("ok"), count("unauthenticated")), (40, 11, 29), "{words:?}");
+        // One alone, then eight at a time: within the second eight it may be any of them.
+        assert!(words[..9].iter().all(|word| word == "ok") && words[17..].iter().all(|word| word != "ok"), "{words:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_holds_as_much_as_a_client_takes_and_says_what_did_not_fit() {
     let doors = Doors::open().await;

@@ -4,3 +4,4 @@ mod bad_input;
 mod deploy;
 mod grpc;
 mod kv_v2;
+mod rotate;

@@ -94,6 +94,7 @@ pub const METHODS: &[Method] = &[
     token("/warder.v1.SecretsService/List", Names, Of::Secrets),
     token("/warder.v1.SecretsService/Patch", Text, Of::Secrets),
     token("/warder.v1.SecretsService/Put", Text, Of::Secrets),
+    token("/warder.v1.SecretsService/Rotate", Text, Of::Secrets),
     token("/warder.v1.SecretsService/Undelete", Names, Of::Secrets),
     token("/warder.v1.SecretsService/Versions", Names, Of::Secrets),
     open("/warder.v1.SysService/Init", Names, Of::Sys),

@@ -17,7 +17,8 @@ use warder_proto::v1::{
     SecretsServiceGetResponse as GetResponse, SecretsServiceListRequest as ListRequest,
     SecretsServiceListResponse as ListResponse, SecretsServicePatchRequest as PatchRequest,
     SecretsServicePatchResponse as PatchResponse, SecretsServicePutRequest as PutRequest,
-    SecretsServicePutResponse as PutResponse, SecretsServiceUndeleteRequest as UndeleteRequest,
+    SecretsServicePutResponse as PutResponse, SecretsServiceRotateRequest as RotateRequest,
+    SecretsServiceRotateResponse as RotateResponse, SecretsServiceUndeleteRequest as UndeleteRequest,
     SecretsServiceUndeleteResponse as UndeleteResponse, SecretsServiceVersionsRequest as VersionsRequest,
     SecretsServiceVersionsResponse as VersionsResponse, secret_read_result::Outcome,
     secrets_service_server::SecretsService,
@@ -30,7 +31,7 @@ use super::{
         problem::Refusal,
         rest::{
             absent,
-            secrets::{ROOT, bounded, document},
+            secrets::{ROOT, bounded, document, parameters},
             shape as rest,
         },
     },
@@ -69,6 +70,10 @@ impl SecretsService for Call {
 
     async fn destroy(&self, request: Request<DestroyRequest>) -> Result<Response<DestroyResponse>, Status> {
         self.tell(destroy(self, request.into_inner()).await)
+    }
+
+    async fn rotate(&self, request: Request<RotateRequest>) -> Result<Response<RotateResponse>, Status> {
+        self.tell(rotate(self, request.into_inner()).await)
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
@@ -167,6 +172,19 @@ async fn destroy(call: &Call, asked: DestroyRequest) -> Told<DestroyResponse> {
     Ok((DestroyResponse {}, answered))
 }
 
+async fn rotate(call: &Call, asked: RotateRequest) -> Told<RotateResponse> {
+    let path = secret_path(&asked.path)?;
+    let params = call::take(asked.params_json);
+    if params.len() > call.limits().body {
+        return Err(call::too_large(call.limits().body));
+    }
+    let fields = if params.is_empty() { Fields::default() } else { parameters("params_json", &params)? };
+    let answered = call.ask(Operation::Rotate, SecretView::Value, path, fields, false).await?;
+    let (version, created_at) = written(&answered)?;
+    let warnings = answered.warnings.clone();
+    Ok((RotateResponse { path: asked.path, version, created_at, warnings }, answered))
+}
+
 async fn list(call: &Call, asked: ListRequest) -> Told<ListResponse> {
     let root = asked.path.is_empty();
     let folder = parse_path(if root { ROOT } else { &asked.path })?.to_folder();
@@ -208,12 +226,17 @@ async fn write(
         fields.set("cas", shape::within("expected_version", version, 0, MAX_VERSION)?.to_string());
     }
     let answered = call.ask(operation, SecretView::Value, path, fields, false).await?;
-    if matches!(answered.answer, Answer::Nothing) {
-        return Ok((answered, None, None));
-    }
-    let known = rest::cut(document(&answered)?, &answered)?.known;
-    let (version, created_at) = (shape::number(known.version), shape::time(known.created_at));
+    let (version, created_at) = written(&answered)?;
     Ok((answered, version, created_at))
+}
+
+/// The new version, and when it was stored.
+fn written(answered: &Answered) -> Result<(Option<u64>, Option<prost_types::Timestamp>), Refusal> {
+    if matches!(answered.answer, Answer::Nothing) {
+        return Ok((None, None));
+    }
+    let known = rest::cut(document(answered)?, answered)?.known;
+    Ok((shape::number(known.version), shape::time(known.created_at)))
 }
 
 /// One operation on named versions.

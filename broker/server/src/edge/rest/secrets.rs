@@ -18,6 +18,7 @@ use super::{
 
 /// The mount that the native API's own root shows.
 pub(in crate::edge) const ROOT: &str = "secret/";
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Most versions named in one request.
 const MAX_VERSIONS: usize = 100;
 
@@ -112,6 +113,26 @@ pub(crate) async fn undelete(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     Ok(told(StatusCode::OK, text, &answered))
 }
 
+/// Has the backend replace the value by a new one, and answers when that is done.
+pub(crate) async fn rotate(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
+    inbound.media("application/json", true)?;
+    inbound.query.only(&[])?;
+    if inbound.headers.contains_key(IDEMPOTENCY_KEY) {
+        let words = "not offered: a repeated rotation rotates once more";
+        return Err(Refusal::invalid("Idempotency-Key", words));
+    }
+    let path = secret_path(parse_path(&inbound.capture)?)?;
+    let mut body = inbound.fields(&edge).await?;
+    only(&body, &["params"])?;
+    let fields = body.take("params").map(|text| parameters("params", &text)).transpose()?.unwrap_or_default();
+    let answered = ask(&edge, &inbound, Operation::Rotate, SecretView::Value, &path, fields).await?;
+    let response = match &answered.answer {
+        Answer::Nothing => shape::written(StatusCode::OK, path.as_str(), &shape::Cut::nothing(&answered))?,
+        _ => shape::written(StatusCode::OK, path.as_str(), &shape::cut(document(&answered)?, &answered)?)?,
+    };
+    Ok(stamp(response, &answered))
+}
+
 /// What is known of each version; no values.
 pub(crate) async fn versions(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
     inbound.query.only(&["refresh"])?;
@@ -169,6 +190,15 @@ pub(in crate::edge) fn document(answered: &Answered) -> Result<&Secret, Refusal>
             Err(Error::new(ErrorKind::MethodNotAllowed, "this path does not hold a secret").into())
         }
     }
+}
+
+/// The fields that a rotation brings along: members of a JSON object.
+pub(in crate::edge) fn parameters(name: &'static str, text: &Secret) -> Result<Fields, Error> {
+    let checked = json::check(text.expose()).map_err(|e| Error::invalid(name, e.to_string()))?;
+    if json::kind(checked) != json::Kind::Object {
+        return Err(Error::invalid(name, "expected a JSON object"));
+    }
+    Fields::from_json(text.expose())
 }
 
 fn secret_path(path: Path) -> Result<Path, Refusal> {

@@ -11,8 +11,8 @@ use tonic::{
 use warder_proto::v1::{
     AuthServiceLoginRequest, IssuedToken, PolicyServiceExplainRequest, SecretRead, SecretsServiceBatchGetRequest,
     SecretsServiceDeleteRequest, SecretsServiceDestroyRequest, SecretsServiceGetRequest, SecretsServiceListRequest,
-    SecretsServicePatchRequest, SecretsServicePutRequest, SecretsServiceUndeleteRequest, SecretsServiceVersionsRequest,
-    SysServiceUnsealRequest, TokenServiceCreateRequest, TokenServiceLookupSelfRequest,
+    SecretsServicePatchRequest, SecretsServicePutRequest, SecretsServiceRotateRequest, SecretsServiceUndeleteRequest,
+    SecretsServiceVersionsRequest, SysServiceUnsealRequest, TokenServiceCreateRequest, TokenServiceLookupSelfRequest,
     auth_service_client::AuthServiceClient, policy_service_client::PolicyServiceClient,
     secrets_service_client::SecretsServiceClient, sys_service_client::SysServiceClient,
     token_service_client::TokenServiceClient,
@@ -69,6 +69,10 @@ async fn calls(walk: &mut Walk<'_>) -> Result {
     walk.told("Undelete", client.undelete(ask(undelete, as_root)?).await, Code::Ok, &[])?;
     let destroy = SecretsServiceDestroyRequest { path: path.into(), versions: vec![1] };
     walk.told("Destroy", client.destroy(ask(destroy, as_root)?).await, Code::Ok, &[])?;
+
+    let params_json = json(&walk.value("gRPC Rotate")).into();
+    let rotate = SecretsServiceRotateRequest { path: path.into(), params_json };
+    walk.told("Rotate", client.rotate(ask(rotate, as_root)?).await, Code::Unimplemented, &[])?;
 
     let (lost, bad, text) = (walk.value("gRPC cas lost"), walk.word("gRPC bad JSON"), walk.word("gRPC text"));
     walk.told("Put", client.put(ask(put(json(&lost), Some(9)), as_root)?).await, Code::FailedPrecondition, &[])?;

@@ -36,6 +36,8 @@ fn secrets(walk: &mut Walk<'_>) -> Result {
     walk.ask(http.get(secret).header("If-None-Match", "\"2\""), 304, &[])?;
     walk.ask(http.get(&format!("/api/v1/secrets/{}/?list=true", walk.folder)), 200, &[])?;
     walk.ask(http.get(&format!("{secret}/versions")), 200, &[])?;
+    let params = json!({"params": {"password": walk.value("rotate")}});
+    walk.ask(http.post(&format!("{secret}/rotate")).json(&params), 405, &[])?;
     walk.ask(http.delete(secret), 204, &[])?;
     walk.ask(http.get(secret), 404, &[])?;
     walk.ask(http.post(&format!("{secret}/undelete")).json(&json!({"versions": [2]})), 200, &[])?;
