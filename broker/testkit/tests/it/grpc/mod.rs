@@ -53,6 +53,49 @@ fn buf_finds_nothing_to_say_about_the_protobufs() -> Result {
     Ok(())
 }
 
+/// The protobufs that clients were made of: `make released` takes today's, on purpose.
+const RELEASED: &str = "released.binpb";
+
+/// What buf says of a folder of protobufs that a client of the released ones would break at.
+fn breaking(folder: &Path) -> Result<Output> {
+    let mut buf = Command::new(Parts::find().grpc("buf")?);
+    buf.args(["breaking", "--against"]).arg(proto().canonicalize()?.join(RELEASED)).current_dir(folder);
+    buf.output().map_err(|why| Failure::new("buf breaking", why))
+}
+
+#[test]
+fn clients_of_the_released_protobufs_go_on_working() -> Result {
+    let said = breaking(&proto())?;
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+    Ok(())
+}
+
+#[test]
+fn a_change_that_would_break_clients_is_found() -> Result {
+    for (file, before, after, words) in [
+        ("secrets", "bool refresh = 3;", "string note = 3;", "Field \"3\" with name \"note\" on message"),
+        ("secrets", "bool refresh = 3;", "bool refresh = 9;", "Previously present field \"3\" with name \"refresh\""),
+        ("secrets", "rpc Undelete(", "rpc Restore(", "Previously present RPC \"Undelete\""),
+        ("policies", "OPERATION_ROTATE = 6;", "OPERATION_TURN = 6;", "Enum value \"6\" on enum \"Operation\""),
+        ("tokens", "service TokenService {", "service Tokens {", "Previously present service \"TokenService\""),
+    ] {
+        let folder = temp_dir()?;
+        run(Command::new("cp")
+            .arg("-r")
+            .arg(proto().join("buf.yaml"))
+            .args(["grpc", "warder"].map(|name| proto().join(name)))
+            .arg(folder.path()))?;
+        let file = folder.path().join("warder/v1").join(file).with_extension("proto");
+        let text = fs::read_to_string(&file)?;
+        assert!(text.contains(before), "{before} is not in {}", file.display());
+        fs::write(&file, text.replacen(before, after, 1))?;
+        let said = breaking(folder.path())?;
+        let told = String::from_utf8_lossy(&said.stdout);
+        assert!(!said.status.success() && told.contains(words), "{before} -> {after}: {told}");
+    }
+    Ok(())
+}
+
 #[test]
 fn buf_curl_calls_by_reflection() -> Result {
     let warder = Warder::dev().start()?;
