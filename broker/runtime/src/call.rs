@@ -92,6 +92,11 @@ impl CallState {
         Ok(self.shared.grow(bytes).map_err(|Full(bytes)| wasmtime::Error::new(Exceeded::Share(Size(bytes))))?)
     }
 
+    /// Bytes of sealed values that it made.
+    pub(crate) const fn sealed_used(&self) -> usize {
+        self.sealed_used
+    }
+
     /// One more password hash.
     pub(crate) fn spend_password(&mut self) -> Result<(), Fault> {
         let left = self.passwords.checked_sub(1);

@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use warder_core::error::{Error, ErrorKind};
+use warder_core::{
+    error::{Error, ErrorKind},
+    port::usage,
+};
 use wasmtime::{Trap, component::ResourceTableError};
 
 pub(crate) use crate::bind::warder::plugin::types::{Error as WitError, ErrorKind as WitKind};
@@ -154,24 +157,29 @@ pub(crate) fn bounded(text: &str, limit: usize) -> String {
 }
 
 /// The end of a sandbox as the caller gets it: `plugin kv in mount secret/ panicked`.
-pub(crate) fn of_sandbox(error: wasmtime::Error, last_words: Option<&str>, scope: Scope<'_>) -> Error {
+/// Storage that failed is no fault of the plugin.
+pub(crate) fn of_sandbox(
+    error: wasmtime::Error,
+    last_words: Option<&str>,
+    scope: Scope<'_>,
+) -> (Error, Option<usage::Fault>) {
     let error = match error.downcast::<Error>() {
-        Ok(storage) => return scope.named(storage),
+        Ok(storage) => return (scope.named(storage), None),
         Err(other) => other,
     };
-    let (kind, reason) = reason(&error);
+    let (kind, fault, reason) = reason(&error);
     let words = last_words.map(|words| format!("stderr: {words}; ")).unwrap_or_default();
-    scope.error(kind, &reason).because(bounded(&format!("{words}{error:?}"), LOG_BYTES))
+    (scope.error(kind, &reason).because(bounded(&format!("{words}{error:?}"), LOG_BYTES)), Some(fault))
 }
 
-fn reason(error: &wasmtime::Error) -> (ErrorKind, String) {
+fn reason(error: &wasmtime::Error) -> (ErrorKind, usage::Fault, String) {
     if let Some(bound) = error.downcast_ref::<Exceeded>() {
         // Too much at once is over soon; too much in one call will be too much again.
         let kind = if matches!(bound, Exceeded::Share(_)) { ErrorKind::Unavailable } else { ErrorKind::Internal };
-        return (kind, bound.to_string());
+        return (kind, usage::Fault::Memory, bound.to_string());
     }
     if let Some(misuse) = error.downcast_ref::<Misuse>() {
-        return (ErrorKind::Internal, misuse.to_string());
+        return (ErrorKind::Internal, usage::Fault::Misuse, misuse.to_string());
     }
     let words = match error.downcast_ref::<Trap>() {
         Some(Trap::UnreachableCodeReached) => "panicked",
@@ -179,11 +187,12 @@ fn reason(error: &wasmtime::Error) -> (ErrorKind, String) {
         Some(Trap::MemoryOutOfBounds) => "overflowed its stack or left its memory",
         Some(_) => "broke a rule of its sandbox",
         None if error.root_cause().to_string().contains("hostcalls has been exhausted") => {
-            return (ErrorKind::TooLarge, "moved more across its sandbox in one call than its bound".to_owned());
+            let reason = "moved more across its sandbox in one call than its bound";
+            return (ErrorKind::TooLarge, usage::Fault::HostCalls, reason.to_owned());
         }
         None => "broke a rule of its sandbox",
     };
-    (ErrorKind::Internal, words.to_owned())
+    (ErrorKind::Internal, usage::Fault::Trap, words.to_owned())
 }
 
 /// Whose fault it is.

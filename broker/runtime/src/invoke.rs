@@ -12,7 +12,10 @@ use tokio::{
 };
 use warder_core::{
     error::{Error, ErrorKind},
-    port::backend::{Backend, Call, Description, Invocation, MountScope, Observed, PluginReply, Ran, Target},
+    port::{
+        backend::{Backend, Call, Description, Invocation, MountScope, Observed, PluginReply, Ran, Target},
+        usage::{self, Footprint, Usage},
+    },
     txn::Transaction,
 };
 use wasmtime::Store;
@@ -24,7 +27,7 @@ use crate::{
     convert,
     fault::{self, Scope, WitError},
     host::Host,
-    metered::{Metered, OutOfTime},
+    metered::{Metered, OutOfTime, Spent},
     share::Share,
 };
 
@@ -53,6 +56,7 @@ struct Ended {
     result: Result<Told, Error>,
     txn: Option<Transaction>,
     observed: Observed,
+    usage: Usage,
 }
 
 impl Plugin {
@@ -68,16 +72,24 @@ impl Plugin {
         let until = Instant::now() + wall;
         let Ok(Ok(_slot)) = timeout(wall, self.slot()).await else {
             let reason = format!("found no free sandbox within its {}", words(wall));
-            return self.torn(scope.error(ErrorKind::Unavailable, &reason));
+            let usage = Usage { fault: Some(usage::Fault::NoSandbox), ..Usage::default() };
+            return self.torn(scope.error(ErrorKind::Unavailable, &reason), usage);
         };
         let cpu = self.runtime.config.cpu;
-        let metered = Metered::new(cpu, self.runtime.long.clone(), self.sandboxed(run, ask));
-        let reason = match timeout_at(until, metered).await {
-            Ok(Ok(ended)) => return ended,
-            Ok(Err(OutOfTime)) => format!("used more than its {} of processor time", words(cpu)),
-            Err(_) => format!("ran longer than its {}", words(wall)),
+        let spent = Spent::default();
+        let metered = Metered::new(cpu, self.runtime.long.clone(), &spent, self.sandboxed(run, ask));
+        let (fault, reason) = match timeout_at(until, metered).await {
+            Ok(Ok(mut ended)) => {
+                ended.usage.processor = spent.time();
+                return ended;
+            }
+            Ok(Err(OutOfTime)) => {
+                (usage::Fault::Processor, format!("used more than its {} of processor time", words(cpu)))
+            }
+            Err(_) => (usage::Fault::Deadline, format!("ran longer than its {}", words(wall))),
         };
-        self.torn(scope.error(ErrorKind::DeadlineExceeded, &reason))
+        let usage = Usage { processor: spent.time(), fault: Some(fault), memory: 0 };
+        self.torn(scope.error(ErrorKind::DeadlineExceeded, &reason), usage)
     }
 
     /// One of the plugin's own sandboxes, then one of all: who waits for the first holds none.
@@ -86,11 +98,11 @@ impl Plugin {
         Ok((own, self.runtime.slots.acquire().await?))
     }
 
-    fn torn(&self, error: Error) -> Ended {
+    fn torn(&self, error: Error, usage: Usage) -> Ended {
         if self.share.may_log() {
             tracing::warn!(reason = %error, "plugin call torn down");
         }
-        Ended { result: Err(error), txn: None, observed: UNKNOWN }
+        Ended { result: Err(error), txn: None, observed: UNKNOWN, usage }
     }
 
     async fn sandboxed(&self, run: Invocation, ask: Ask) -> Ended {
@@ -127,20 +139,23 @@ impl Plugin {
 
     fn ended(&self, outcome: wasmtime::Result<Result<Told, WitError>>, host: Host, mount: &MountScope) -> Ended {
         let scope = Scope { plugin: &self.share.plugin, mount: &mount.path };
+        let sealed = host.call.as_ref().map_or(0, |call| call.sealed_used());
+        let mut usage = Usage { memory: host.limits.memory_used() + sealed, ..Usage::default() };
         let (txn, observed) = match host.call {
             Some(call) => (Some(call.txn), call.observed),
             None => (None, UNKNOWN),
         };
         match outcome {
-            Ok(Ok(told)) => Ended { result: Ok(told), txn, observed },
-            Ok(Err(error)) => Ended { result: Err(scope.named(fault::of_plugin(error))), txn, observed },
+            Ok(Ok(told)) => Ended { result: Ok(told), txn, observed, usage },
+            Ok(Err(error)) => Ended { result: Err(scope.named(fault::of_plugin(error))), txn, observed, usage },
             Err(end) => {
-                let error = fault::of_sandbox(end, host.stderr.last_words(), scope);
+                let (error, fault) = fault::of_sandbox(end, host.stderr.last_words(), scope);
+                usage.fault = fault;
                 if self.share.may_log() {
                     let (plugin, mount) = (&*self.share.plugin, &*mount.path);
                     tracing::warn!(plugin.name = plugin, mount.path = mount, reason = %error.chain(), "plugin call failed");
                 }
-                Ended { result: Err(error), txn: None, observed: UNKNOWN }
+                Ended { result: Err(error), txn: None, observed: UNKNOWN, usage }
             }
         }
     }
@@ -164,22 +179,25 @@ impl Backend for Plugin {
     }
 
     async fn exists(&self, run: Invocation, target: Target) -> Ran<bool> {
-        let Ended { result, txn, observed } = self.run(run, Ask::Exists(target)).await;
+        let Ended { result, txn, observed, usage } = self.run(run, Ask::Exists(target)).await;
         let result = match result {
             Ok(Told::Exists(is)) => Ok(is),
             Ok(Told::Handle(_)) => Err(Error::internal("exists was answered by handle")),
             Err(error) => Err(error),
         };
-        Ran { result, txn, observed }
+        Ran { result, txn, observed, usage }
     }
 
     async fn handle(&self, run: Invocation, call: Call) -> Ran<PluginReply> {
-        let Ended { result, txn, observed } = self.run(run, Ask::Handle(Box::new(call))).await;
+        let Ended { result, txn, observed, usage } = self.run(run, Ask::Handle(Box::new(call))).await;
         let result = match result {
             Ok(Told::Handle(reply)) => Ok(*reply),
             Ok(Told::Exists(_)) => Err(Error::internal("handle was answered by exists")),
             Err(error) => Err(error),
         };
-        Ran { result, txn, observed }
+        Ran { result, txn, observed, usage }
+    }
+    fn footprint(&self) -> Footprint {
+        self.share.footprint()
     }
 }

@@ -62,6 +62,11 @@ impl Limits {
             instances: config.instances,
         }
     }
+
+    /// Bytes of linear memory.
+    pub(crate) const fn memory_used(&self) -> usize {
+        self.memory_used
+    }
 }
 
 impl ResourceLimiter for Limits {

@@ -13,7 +13,7 @@ use crate::{
     host::Host,
     imports::{self, Refused},
     invoke::Plugin,
-    metered::Metered,
+    metered::{Metered, Spent},
     share::Share,
     wasi,
 };
@@ -136,7 +136,8 @@ async fn described(runtime: &Runtime, plugin: &str, pre: &BackendPluginPre<Host>
     let _slot = runtime.slots.acquire().await.map_err(|e| fail(e.to_string()))?;
     let config = &runtime.config;
     let mut store = runtime.store(&Share::new(plugin, config), None);
-    let run = Metered::new(config.cpu, runtime.long.clone(), async {
+    let spent = Spent::default();
+    let run = Metered::new(config.cpu, runtime.long.clone(), &spent, async {
         let guest = pre.instantiate_async(&mut store).await?;
         guest.warder_plugin_backend().call_describe(&mut store).await
     });

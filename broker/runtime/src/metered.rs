@@ -11,7 +11,10 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -27,21 +30,33 @@ const SHORT: Duration = TICK.saturating_mul(2);
 type Turn = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>;
 
 /// A future that may run for `budget`, measured in polls.
-pub(crate) struct Metered<F> {
+pub(crate) struct Metered<'a, F> {
     inner: Pin<Box<F>>,
     spent: Duration,
+    told: &'a Spent,
     budget: Duration,
     long: Arc<Semaphore>,
     turn: Option<Turn>,
+}
+
+/// What a call has used so far, for those who outlive it.
+#[derive(Debug, Default)]
+pub(crate) struct Spent(AtomicU64);
+
+impl Spent {
+    /// Processor time.
+    pub(crate) fn time(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// The budget is used up; the inner future was not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OutOfTime;
 
-impl<F: Future> Metered<F> {
-    pub(crate) fn new(budget: Duration, long: Arc<Semaphore>, inner: F) -> Self {
-        Self { inner: Box::pin(inner), spent: Duration::ZERO, budget, long, turn: None }
+impl<'a, F: Future> Metered<'a, F> {
+    pub(crate) fn new(budget: Duration, long: Arc<Semaphore>, told: &'a Spent, inner: F) -> Self {
+        Self { inner: Box::pin(inner), spent: Duration::ZERO, told, budget, long, turn: None }
     }
 
     /// None while it is short; else a permit for one poll.
@@ -58,16 +73,18 @@ impl<F: Future> Metered<F> {
     }
 }
 
-impl<F: Future> Future for Metered<F> {
+impl<F: Future> Future for Metered<'_, F> {
     type Output = Result<F::Output, OutOfTime>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let _turn = ready!(self.poll_turn(cx));
         let started = Stopwatch::start(self.spent);
-        if let Poll::Ready(output) = self.inner.as_mut().poll(cx) {
+        let polled = self.inner.as_mut().poll(cx);
+        self.spent += started.elapsed();
+        self.told.0.store(u64::try_from(self.spent.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        if let Poll::Ready(output) = polled {
             return Poll::Ready(Ok(output));
         }
-        self.spent += started.elapsed();
         if self.spent > self.budget { Poll::Ready(Err(OutOfTime)) } else { Poll::Pending }
     }
 }
@@ -120,11 +137,15 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_costs_nothing_and_spinning_ends() {
-        let waiting = Metered::new(Duration::from_millis(20), one(), tokio::time::sleep(Duration::from_millis(60)));
+        let (idle, busy) = (Spent::default(), Spent::default());
+        let sleep = tokio::time::sleep(Duration::from_millis(60));
+        let waiting = Metered::new(Duration::from_millis(20), one(), &idle, sleep);
         assert_eq!(waiting.await, Ok(()));
+        assert!(idle.time() < Duration::from_millis(20));
         let none = AtomicUsize::new(0);
-        let spinning = Metered::new(Duration::from_millis(5), one(), spin(&none, &none));
+        let spinning = Metered::new(Duration::from_millis(5), one(), &busy, spin(&none, &none));
         assert_eq!(spinning.await, Err::<(), _>(OutOfTime));
+        assert!(busy.time() > Duration::from_millis(5));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -135,7 +156,8 @@ mod tests {
                 let (long, most) = (long.clone(), most.clone());
                 tokio::spawn(async move {
                     // What comes before the first turn is not counted.
-                    let mut metered = Metered::new(Duration::from_millis(40), long, async move {
+                    let spent = Spent::default();
+                    let mut metered = Metered::new(Duration::from_millis(40), long, &spent, async move {
                         static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
                         spin(&AT_ONCE, &most).await;
                     });

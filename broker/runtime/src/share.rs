@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
+use warder_core::port::usage::Footprint;
 
 use crate::RuntimeConfig;
 
@@ -27,7 +28,11 @@ pub(crate) struct Share {
     pub(crate) slots: Semaphore,
     /// Bytes that its calls use at once.
     memory: AtomicUsize,
+    /// The most that this was.
+    peak: AtomicUsize,
     memory_limit: usize,
+    /// Sandboxes that its calls may have at once.
+    most: usize,
     lines: Mutex<Lines>,
 }
 
@@ -45,9 +50,20 @@ impl Share {
             plugin: plugin.into(),
             slots: Semaphore::new(config.plugin_concurrent.min(config.max_concurrent) as usize),
             memory: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            most: config.plugin_concurrent.min(config.max_concurrent) as usize,
             memory_limit: config.plugin_memory_bytes,
             lines: Mutex::new(Lines { left: LINES, dropped: 0, filled: Instant::now() }),
         })
+    }
+
+    /// What its calls use now.
+    pub(crate) fn footprint(&self) -> Footprint {
+        Footprint {
+            memory: self.memory.load(Ordering::Relaxed),
+            memory_peak: self.peak.load(Ordering::Relaxed),
+            running: self.most.saturating_sub(self.slots.available_permits()),
+        }
     }
 
     /// Whether one more line may be written; says how many may not, once lines may again.
@@ -110,6 +126,7 @@ impl Used {
             return Err(Full(self.share.memory_limit));
         }
         self.bytes += bytes;
+        self.share.peak.fetch_max(used, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -132,6 +149,8 @@ mod tests {
         assert_eq!(second.grow(60), Err(Full(100)));
         assert_eq!(second.grow(40), Ok(()));
         drop(first);
+        let footprint = second.share.footprint();
+        assert_eq!((footprint.memory, footprint.memory_peak), (40, 100));
         assert_eq!(second.grow(60), Ok(()));
     }
 

@@ -117,9 +117,10 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
         false => Some(Arc::new(tls::Tls::new(&config.listener.tls)?)),
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let broker = broker(config, clock.clone()).await?;
-    let metrics = Metrics::new()?;
-    metrics.watch(&broker);
+    let metrics = Arc::new(Metrics::new()?);
+    let broker = broker(config, clock.clone(), &metrics).await?;
+    broker.tell_calls(metrics.clone());
+    metrics.watch(&broker, clock.clone());
     let (stop, stopped) = watch::channel(false);
     let edge = Arc::new(Edge {
         broker: broker.clone(),
@@ -134,7 +135,7 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
     Ok(Wired { broker, listener, tls, edge, address, stop })
 }
 
-async fn broker(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, StartError> {
+async fn broker(config: &Config, clock: Arc<dyn Clock>, metrics: &Metrics) -> Result<Arc<Broker>, StartError> {
     let store = StoreConfig {
         engine: match config.storage.kind {
             StorageKind::Memory => EngineConfig::Memory,
@@ -148,6 +149,7 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Broker>, S
     let opened = tokio::task::spawn_blocking(move || warder_store::open(&store));
     let opened = opened.await.map_err(|e| StartError::Part(Error::internal(e)))?;
     let store = opened.map_err(|e| StartError::Storage(chain(&e)))?;
+    metrics.watch_store(&store.barrier);
     let audit = Audit::start(sinks(config)?, clock.clone())?;
     let failed = |e: &dyn std::error::Error| StartError::Plugins(chain(e));
     let runtime = Runtime::new(config.runtime.clone(), clock.clone()).map_err(|e| failed(&e))?;

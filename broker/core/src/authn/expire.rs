@@ -1,6 +1,8 @@
 //! Removal of tokens whose time or uses ran out. They are refused without it; this frees the
 //! storage and ends their children.
 
+use std::sync::atomic::Ordering;
+
 use super::{
     Tokens,
     entry::Entry,
@@ -34,7 +36,8 @@ impl Tokens {
         self.resume().await?;
         let now = self.clock.now();
         let snapshot = self.storage.snapshot().await?;
-        let due = overdue(&*snapshot, now, limit).await?;
+        let (due, next) = overdue(&*snapshot, now, limit).await?;
+        self.next_expiry.store(next.map_or(0, |at| at.0), Ordering::Relaxed);
         for some in due.chunks(BATCH) {
             self.tidy(&*snapshot, some).await?;
             let targets: Vec<_> = some.iter().map(|due| Target { digest: due.digest, parent: None }).collect();
@@ -66,15 +69,16 @@ impl Tokens {
     }
 }
 
-async fn overdue(snapshot: &dyn Snapshot, now: Timestamp, limit: usize) -> Result<Vec<Due>> {
+/// Those that are due, and when the first of the others will be.
+async fn overdue(snapshot: &dyn Snapshot, now: Timestamp, limit: usize) -> Result<(Vec<Due>, Option<Timestamp>)> {
     let mut due = Vec::new();
     for folder in snapshot.children(keys::EXPIRIES, None, limit).await? {
         let at = folder.trim_end_matches('/').parse().map(Timestamp).map_err(Error::internal)?;
         if at > now || due.len() >= limit {
-            break;
+            return Ok((due, Some(at)));
         }
         let names = snapshot.children(&format!("{}{folder}", keys::EXPIRIES), None, limit - due.len()).await?;
         due.extend(names.iter().filter_map(|name| Some(Due { at, digest: Digest::parse(name)? })));
     }
-    Ok(due)
+    Ok((due, None))
 }

@@ -50,7 +50,7 @@ use std::{
 use ring::hmac;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     error::Result,
     identity::Identity,
     memo::{Forget, Memo},
@@ -96,6 +96,8 @@ pub struct Tokens {
     batch_key: Seed<Secret>,
     known: Arc<Memo<Digest, Arc<Known>>>,
     counters: Counters,
+    /// Milliseconds, as of the last look at the index; zero: none.
+    next_expiry: AtomicU64,
 }
 
 impl Tokens {
@@ -111,6 +113,7 @@ impl Tokens {
             config,
             known,
             counters: Counters::default(),
+            next_expiry: AtomicU64::new(0),
         })
     }
 
@@ -124,6 +127,12 @@ impl Tokens {
             renewed: read(&self.counters.renewed),
             revoked: read(&self.counters.revoked),
         }
+    }
+
+    /// When the next token comes to its end, as of the last [`Tokens::expire`].
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        Some(Timestamp(self.next_expiry.load(Ordering::Relaxed))).filter(|at| at.0 > 0)
     }
 
     async fn digest(&self, token: &Secret) -> Result<Option<Digest>> {

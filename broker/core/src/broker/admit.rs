@@ -13,7 +13,10 @@ use crate::{
     error::{Error, ErrorKind, Result},
     identity::{Identity, Peer},
     path::Path,
-    port::backend::{Caller, Invocation, Route, Target},
+    port::{
+        backend::{Caller, Invocation, Route, Target},
+        usage::Export,
+    },
     request::{Address, Fields, Operation, Reply, Request, SecretRoute, SecretView},
     route::{self, Mount},
     secret::Secret,
@@ -247,7 +250,8 @@ impl Broker {
     ) -> Result<Operation> {
         let caller = Caller { identity: Some(identity.clone()), peer: request.peer.clone() };
         let run = self.invocation(&spot.mount, caller, request.deadline, None).await?;
-        let ran = spot.plugin.backend.exists(run, spot.target.clone()).await;
+        let asked = spot.plugin.backend.exists(run, spot.target.clone());
+        let ran = self.told(spot, Export::Exists, asked).await;
         spot.begun = ran.txn;
         Ok(if ran.result? { Operation::Update } else { Operation::Create })
     }

@@ -5,6 +5,7 @@
 //! and without a permit; what began is finished even when the caller hangs up.
 
 mod admit;
+mod calls;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -18,7 +19,7 @@ mod turns;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -38,12 +39,13 @@ use crate::{
     authn::{Counts, TokenConfig, Tokens},
     authz::Policies,
     cache::{Cache, CacheStats},
-    clock::Clock,
+    clock::{Clock, Timestamp},
     error::{Error, ErrorKind, Result},
     port::{
         backend::Plugins,
         seal::{Seal, SealStatus},
         storage::Storage,
+        usage::{Calls, Footprint},
     },
     quota::Quotas,
     request::{Reply, Request},
@@ -105,6 +107,7 @@ pub struct Broker {
     sys: Sys,
     loaded: Loaded,
     turns: Turns,
+    calls: OnceLock<Arc<dyn Calls>>,
     open: AtomicBool,
     /// Held while the store is initialized, opened or closed.
     turning: Mutex<()>,
@@ -139,6 +142,7 @@ impl Broker {
             sys,
             loaded: Loaded::new(plugins),
             turns: Turns::default(),
+            calls: OnceLock::new(),
             open: AtomicBool::new(false),
             turning: Mutex::default(),
             closings: watch::Sender::new(0),
@@ -213,6 +217,19 @@ impl Broker {
     #[must_use]
     pub fn token_counts(&self) -> Counts {
         self.sys.tokens.counts()
+    }
+
+    /// When the next token comes to its end, as of the last [`Broker::tick`].
+    #[must_use]
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.sys.tokens.next_expiry()
+    }
+
+    /// Loaded plugins by name, each with what its calls use now.
+    #[must_use]
+    pub fn footprints(&self) -> Vec<(String, Footprint)> {
+        let all = self.sys.plugins.list().into_keys();
+        all.filter_map(|name| self.sys.plugins.find(&name).map(|plugin| (name, plugin.footprint()))).collect()
     }
 
     async fn performed(self: &Arc<Self>, admission: Admission) -> Result<Reply> {

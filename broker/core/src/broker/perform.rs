@@ -15,6 +15,7 @@ use crate::{
     port::{
         backend::{Call, Caller, Observed, PluginAnswer, PluginReply},
         storage,
+        usage::Export,
     },
     request::{Answer, Operation, Reply},
     route,
@@ -107,7 +108,8 @@ impl Broker {
             let mut run = self.invocation(&spot.mount, caller.clone(), admission.deadline, begun.take()).await?;
             if attempt > 0 && asks_exists(spot, operation) {
                 // The world changed: was this still the operation that was allowed?
-                let ran = spot.plugin.backend.exists(run, spot.target.clone()).await;
+                let asked = spot.plugin.backend.exists(run, spot.target.clone());
+                let ran = self.told(spot, Export::Exists, asked).await;
                 if ran.result? != (operation == Operation::Update) {
                     return Err(Error::new(
                         ErrorKind::Conflict,
@@ -125,7 +127,7 @@ impl Broker {
                 default_ttl: self.config.token.default_ttl,
                 max_ttl: self.config.token.max_ttl,
             };
-            let ran = spot.plugin.backend.handle(run, call).await;
+            let ran = self.told(spot, Export::Handle, spot.plugin.backend.handle(run, call)).await;
             let name = |e: Error| named(e, spot);
             let reply = ran.result.map_err(name)?;
             let txn = ran.txn.ok_or_else(|| Error::internal("the sandbox lost its transaction"))?;

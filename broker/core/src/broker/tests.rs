@@ -23,6 +23,7 @@ use crate::{
             Ran, Route, Target,
         },
         sink::Sink,
+        usage::Usage,
     },
     request::{Address, Answer, Door, Fields, Operation},
     sealed::{Content, Form, SealedValue},
@@ -141,7 +142,7 @@ impl Backend for BackendDouble {
 
     async fn exists(&self, mut run: Invocation, target: Target) -> Ran<bool> {
         let result = run.txn.get(&target.path).await.map(|found| found.is_some());
-        Ran { result, txn: Some(run.txn), observed: Observed::default() }
+        Ran { result, txn: Some(run.txn), observed: Observed::default(), usage: Usage::default() }
     }
 
     async fn handle(&self, mut run: Invocation, call: Call) -> Ran<PluginReply> {
@@ -157,7 +158,8 @@ impl Backend for BackendDouble {
         });
         let until = Some(Timestamp(self.until.load(Ordering::SeqCst))).filter(|until| until.0 > 0);
         let caller = self.asks_caller.load(Ordering::SeqCst);
-        Ran { result, txn: Some(run.txn), observed: Observed { caller, until, ..Observed::default() } }
+        let observed = Observed { caller, until, ..Observed::default() };
+        Ran { result, txn: Some(run.txn), observed, usage: Usage::default() }
     }
 }
 

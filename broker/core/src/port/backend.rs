@@ -9,6 +9,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, Result},
     identity::{Identity, Peer},
+    port::usage::{Footprint, Usage},
     request::{Operation, SecretRoute},
     sealed::SealedValue,
     secret::Secret,
@@ -251,6 +252,8 @@ pub struct Ran<T> {
     pub txn: Option<Transaction>,
     /// What the host saw.
     pub observed: Observed,
+    /// What it cost.
+    pub usage: Usage,
 }
 
 /// A plugin bound to nothing yet: each call brings its mount.
@@ -267,6 +270,11 @@ pub trait Backend: Send + Sync + 'static {
     /// # Cancel safety
     /// Dropping the future tears the sandbox down; nothing was stored.
     async fn handle(&self, run: Invocation, call: Call) -> Ran<PluginReply>;
+
+    /// What all its calls use now.
+    fn footprint(&self) -> Footprint {
+        Footprint::default()
+    }
 }
 
 /// Finds plugins by name.

@@ -5,3 +5,4 @@ pub mod backend;
 pub mod seal;
 pub mod sink;
 pub mod storage;
+pub mod usage;

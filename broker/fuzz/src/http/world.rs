@@ -22,6 +22,7 @@ use warder_core::{
         },
         seal::{Seal, SealStatus},
         sink::Sink,
+        usage::Usage,
     },
     request::{Operation, SecretRoute, SecretView},
     route::NewMount,
@@ -198,7 +199,12 @@ impl Backend for Plain {
 
     async fn exists(&self, mut run: Invocation, target: Target) -> Ran<bool> {
         let found = run.txn.get(&target.path).await;
-        Ran { result: found.map(|found| found.is_some()), txn: Some(run.txn), observed: Observed::default() }
+        Ran {
+            result: found.map(|found| found.is_some()),
+            txn: Some(run.txn),
+            observed: Observed::default(),
+            usage: Usage::default(),
+        }
     }
 
     async fn handle(&self, mut run: Invocation, call: Call) -> Ran<PluginReply> {
@@ -208,7 +214,7 @@ impl Backend for Plain {
             version: None,
             warnings: Vec::new(),
         });
-        Ran { result, txn: Some(run.txn), observed: Observed::default() }
+        Ran { result, txn: Some(run.txn), observed: Observed::default(), usage: Usage::default() }
     }
 }
 

@@ -137,7 +137,7 @@ impl Server {
             broker,
             clock,
             limits: super::Limits::default(),
-            metrics: super::metrics::Metrics::new().ok()?,
+            metrics: super::metrics::Metrics::new().ok()?.into(),
             dev: false,
             storage: "memory",
             ids: Ids::new(),

@@ -32,6 +32,6 @@ pub(crate) async fn live(_: Arc<Edge>, _: Inbound) -> Outcome {
 
 /// Prometheus text, version 0.0.4.
 pub(crate) async fn metrics(edge: Arc<Edge>, _: Inbound) -> Outcome {
-    let text = edge.metrics.text(&edge.broker.seal_status())?;
+    let text = edge.metrics.text()?;
     Ok(reply::typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", Secret::from(text)))
 }

@@ -102,6 +102,7 @@ async fn connection(
     edge: Arc<Edge>,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
+    let _open = edge.metrics.connection();
     // Without it a small answer waits for the peer's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let mut peer = Peer { address: Some(address.ip()), certificates: Vec::new() };

@@ -42,7 +42,7 @@ use warder_core::{
     secret::Secret,
 };
 
-use self::{decode::Query, problem::Refusal, reply::Reply};
+use self::{decode::Query, metrics::Entrance, problem::Refusal, reply::Reply};
 pub use self::{
     grpc::{METHODS, Method},
     limits::Limits,
@@ -55,7 +55,7 @@ pub(crate) struct Edge {
     pub(crate) broker: Arc<Broker>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
-    pub(crate) metrics: metrics::Metrics,
+    pub(crate) metrics: Arc<metrics::Metrics>,
     /// `warder dev`: errors may say more.
     pub(crate) dev: bool,
     /// Word for `storage_type`.
@@ -125,7 +125,8 @@ impl Edge {
         });
         headers(response.headers_mut(), &id, echo);
         let outcome = response.extensions_mut().remove::<Outcome>().unwrap_or(Outcome::PLAIN);
-        self.close(&span, door, pattern, &outcome, response.status(), started);
+        let entrance = if door == Door::Vault { Entrance::Vault } else { Entrance::Rest };
+        self.close(&span, entrance, pattern, &outcome, response.status(), started);
         response
     }
 
@@ -193,7 +194,7 @@ impl Edge {
     fn close(
         &self,
         span: &tracing::Span,
-        door: Door,
+        door: Entrance,
         pattern: &'static str,
         outcome: &Outcome,
         status: StatusCode,

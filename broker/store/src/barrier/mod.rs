@@ -22,7 +22,7 @@ use warder_core::{
     secret::Secret,
 };
 
-use crate::engine::{Engine, EngineError, RawBatch, RawWrite, Stored, View};
+use crate::engine::{Engine, EngineError, RawBatch, RawWrite, Stored, Tally, View};
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -94,6 +94,12 @@ impl Barrier {
     /// `sealed`.
     pub fn key_status(&self) -> Result<KeyStatus> {
         Ok(keyring(&self.open)?.status())
+    }
+
+    /// What the engine has done so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.engine.tally()
     }
 
     /// Adds a term; values written from now on are encrypted under it.

@@ -83,6 +83,8 @@ struct Shared {
     observers: Mutex<Vec<Arc<dyn Observer>>>,
     commits: AtomicU64,
     groups: AtomicU64,
+    conflicts: AtomicU64,
+    failures: AtomicU64,
 }
 
 struct Job {
@@ -99,6 +101,8 @@ impl Grouped {
             observers: Mutex::new(Vec::new()),
             commits: AtomicU64::new(0),
             groups: AtomicU64::new(0),
+            conflicts: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
         });
         let kind = ground.kind();
         let (jobs, queue) = mpsc::channel(QUEUE);
@@ -136,7 +140,8 @@ impl Engine for Grouped {
 
     fn tally(&self) -> Tally {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Tally { commits: read(&self.shared.commits), groups: read(&self.shared.groups) }
+        let Shared { commits, groups, conflicts, failures, .. } = &*self.shared;
+        Tally { commits: read(commits), groups: read(groups), conflicts: read(conflicts), failures: read(failures) }
     }
 }
 
@@ -166,6 +171,12 @@ impl Shared {
             std::mem::replace(&mut *newest, view)
         };
         drop(old);
+    }
+
+    fn count(&self, results: &[Result<Outcome, EngineError>]) {
+        let count = |of: fn(&Result<Outcome, EngineError>) -> bool| results.iter().filter(|r| of(r)).count() as u64;
+        self.conflicts.fetch_add(count(|result| matches!(result, Ok(Outcome::Conflict))), Ordering::Relaxed);
+        self.failures.fetch_add(count(Result::is_err), Ordering::Relaxed);
     }
 
     fn observers(&self) -> std::sync::MutexGuard<'_, Vec<Arc<dyn Observer>>> {
@@ -219,6 +230,7 @@ impl<G: Ground> Committer<G> {
         while let Some(first) = queue.blocking_recv() {
             let (batches, answers) = gather(first, &mut queue);
             let results = self.settle(&batches);
+            self.shared.count(&results);
             // A caller that went away needs no answer.
             answers.into_iter().zip(results).for_each(|(answer, result)| _ = answer.send(result));
         }

@@ -170,6 +170,10 @@ pub struct Tally {
     pub commits: u64,
     /// Groups made durable: transactions, each with one sync.
     pub groups: u64,
+    /// Batches that met a conflict: nothing of them was written.
+    pub conflicts: u64,
+    /// Batches that the medium did not take.
+    pub failures: u64,
 }
 
 /// Why an engine did not do it.

@@ -215,7 +215,7 @@ async fn batches_that_wait_share_one_sync_and_are_judged_in_order() {
         assert_eq!((outcomes[1], outcomes[51], conflicts), (Outcome::Committed(2), Outcome::Conflict, 1));
         assert_eq!(engine.view().await.unwrap().revision(), 100);
         let tally = engine.tally();
-        assert_eq!((tally.commits, tally.groups), (100, 2), "{}", engine.kind());
+        assert_eq!((tally.commits, tally.groups, tally.conflicts), (100, 2, 1), "{}", engine.kind());
     }
 }
 

@@ -5,3 +5,4 @@ mod deploy;
 mod grpc;
 mod kv_v2;
 mod rotate;
+mod telemetry;

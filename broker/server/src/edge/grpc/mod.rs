@@ -35,11 +35,10 @@ use tracing::Instrument as _;
 use warder_core::{
     error::{Error, ErrorKind},
     identity::Peer,
-    request::Door,
 };
 
 use self::{call::Call, methods::Message};
-use super::{Edge, Limits, headers, identify, problem::Refusal, reply};
+use super::{Edge, Limits, headers, identify, metrics::Entrance, problem::Refusal, reply};
 
 pub use self::methods::{METHODS, Method};
 pub(crate) use self::streams::Streams;
@@ -87,7 +86,7 @@ async fn answer(edge: Arc<Edge>, peer: Peer, request: Request<Incoming>) -> Resp
     headers(response.headers_mut(), &id, echo);
     let outcome = call.outcome();
     let path = method.map_or("none", |method| method.path);
-    edge.close(&span, Door::Native, path, &outcome, response.status(), started);
+    edge.close(&span, Entrance::Grpc, path, &outcome, response.status(), started);
     response
 }
 

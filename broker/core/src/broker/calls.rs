@@ -1,0 +1,57 @@
+//! Calls of plugins, told to whoever measures them, also those whose caller went away.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{Broker, admit::Spot};
+use crate::port::{
+    backend::{MountScope, Ran},
+    usage::{Calls, Ended, Export, Usage},
+};
+
+impl Broker {
+    /// Tells every call of a plugin to `calls` from now on; the first one who asks stays.
+    pub fn tell_calls(&self, calls: Arc<dyn Calls>) {
+        let _ = self.calls.set(calls);
+    }
+
+    /// Runs an exported call and tells how it ended.
+    pub(super) async fn told<T>(&self, spot: &Spot, export: Export, ran: impl Future<Output = Ran<T>>) -> Ran<T> {
+        let mut call = Telling {
+            calls: self.calls.get(),
+            scope: &spot.mount.scope,
+            export,
+            outcome: "cancelled",
+            usage: Usage::default(),
+            started: Instant::now(),
+        };
+        let ran = ran.await;
+        call.usage = ran.usage;
+        call.outcome = ran.result.as_ref().map_or_else(|error| error.kind.code(), |_| "ok");
+        drop(call);
+        ran
+    }
+}
+
+/// A call under way; tells when it drops.
+struct Telling<'a> {
+    calls: Option<&'a Arc<dyn Calls>>,
+    scope: &'a MountScope,
+    export: Export,
+    outcome: &'static str,
+    usage: Usage,
+    started: Instant,
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        let Some(calls) = self.calls else { return };
+        calls.ended(&Ended {
+            plugin: &self.scope.plugin,
+            mount: &self.scope.path,
+            export: self.export,
+            outcome: self.outcome,
+            took: self.started.elapsed(),
+            usage: self.usage,
+        });
+    }
+}
