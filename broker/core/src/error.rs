@@ -23,6 +23,8 @@ pub enum ErrorKind {
     MethodNotAllowed,
     /// Absent, or not visible.
     NotFound,
+    /// More is under way than is borne: nothing was done, try later.
+    Overloaded,
     /// Known, but not allowed.
     PermissionDenied,
     /// A condition of the request did not hold (check-and-set, `If-Match`).
@@ -51,7 +53,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::AuditUnavailable,
         Self::Conflict,
         Self::DeadlineExceeded,
@@ -59,6 +61,7 @@ impl ErrorKind {
         Self::InvalidRequest,
         Self::MethodNotAllowed,
         Self::NotFound,
+        Self::Overloaded,
         Self::PermissionDenied,
         Self::PreconditionFailed,
         Self::RateLimited,
@@ -84,6 +87,7 @@ impl ErrorKind {
             Self::InvalidRequest => "invalid_request",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotFound => "not_found",
+            Self::Overloaded => "overloaded",
             Self::PermissionDenied => "permission_denied",
             Self::PreconditionFailed => "precondition_failed",
             Self::RateLimited => "rate_limited",
@@ -184,6 +188,20 @@ impl Error {
     pub fn because(mut self, source: impl Into<Box<dyn error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Says when a later attempt can do better.
+    #[must_use]
+    pub const fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Earliest sensible retry in whole seconds, rounded up: who waits so long does not come early.
+    #[must_use]
+    pub fn retry_seconds(&self) -> Option<u64> {
+        let after = self.retry_after?;
+        Some((after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1))
     }
 
     /// The whole chain in one line, for the log.

@@ -1,6 +1,10 @@
 //! Who asks.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use crate::{clock::Timestamp, forms::Forms};
 
@@ -59,4 +63,31 @@ pub struct Peer {
     pub address: Option<IpAddr>,
     /// PEM chain shown by the client, leaf first; empty without mutual TLS.
     pub certificates: Vec<String>,
+}
+
+/// What counts as one client: an address of version 4, or a network of 64 bits of version 6, of
+/// which everybody has all.
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_version_6_is_one_client_and_a_mapped_address_the_one_of_version_4() {
+        for (address, expected) in [
+            ("10.1.2.3", "10.1.2.3"),
+            ("::ffff:10.1.2.3", "10.1.2.3"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:3:3:4:5:6", "2001:db8:1:3::"),
+        ] {
+            assert_eq!(network(address.parse().unwrap()), expected.parse::<IpAddr>().unwrap(), "{address}");
+        }
+    }
 }

@@ -1807,6 +1807,674 @@ pub mod auth_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// A rate limit.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Limit {
+    /// Unique: 1 to 128 letters, digits, `-`, `_` or `.`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Canonical path, mount first: empty for all paths, a prefix when it ends in `/` or `*`.
+    #[prost(string, tag = "2")]
+    pub path: ::prost::alloc::string::String,
+    /// Requests an interval; over 0.
+    #[prost(double, tag = "3")]
+    pub rate: f64,
+    /// The interval, at most a day; 1 second when it is left out.
+    #[prost(double, optional, tag = "4")]
+    pub interval_seconds: ::core::option::Option<f64>,
+    /// How long nothing is let through once the limit was met, at most a day; 0 for until the rate
+    /// allows it again.
+    #[prost(double, optional, tag = "5")]
+    pub block_interval_seconds: ::core::option::Option<f64>,
+    /// Whose requests count together.
+    #[prost(enumeration = "GroupBy", tag = "6")]
+    pub group_by: i32,
+}
+/// Asks for names.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitServiceListRequest {
+    /// Names after this one.
+    #[prost(string, optional, tag = "1")]
+    pub after: ::core::option::Option<::prost::alloc::string::String>,
+    /// At most so many names, 1 to 10,000.
+    #[prost(uint32, optional, tag = "2")]
+    pub limit: ::core::option::Option<u32>,
+}
+/// Names of limits.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitServiceListResponse {
+    /// Names, sorted.
+    #[prost(string, repeated, tag = "1")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// `after` of the next page, when this one is full.
+    #[prost(string, optional, tag = "2")]
+    pub next: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks for a limit.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitServiceGetRequest {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// A limit.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LimitServiceGetResponse {
+    /// The limit.
+    #[prost(message, optional, tag = "1")]
+    pub limit: ::core::option::Option<Limit>,
+}
+/// Sets a limit.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LimitServicePutRequest {
+    /// The limit.
+    #[prost(message, optional, tag = "1")]
+    pub limit: ::core::option::Option<Limit>,
+}
+/// Nothing to say: the limit holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitServicePutResponse {}
+/// Lifts a limit.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitServiceDeleteRequest {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// Nothing to say: there is no such limit any more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitServiceDeleteResponse {}
+/// Whose requests count together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum GroupBy {
+    /// As GROUP_BY_IP.
+    Unspecified = 0,
+    /// Those from one address, or from one /64 network of version 6.
+    Ip = 1,
+    /// Everybody's.
+    None = 2,
+    /// Those with one token, and without a valid one those from one address.
+    TokenThenIp = 3,
+}
+impl GroupBy {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "GROUP_BY_UNSPECIFIED",
+            Self::Ip => "GROUP_BY_IP",
+            Self::None => "GROUP_BY_NONE",
+            Self::TokenThenIp => "GROUP_BY_TOKEN_THEN_IP",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "GROUP_BY_UNSPECIFIED" => Some(Self::Unspecified),
+            "GROUP_BY_IP" => Some(Self::Ip),
+            "GROUP_BY_NONE" => Some(Self::None),
+            "GROUP_BY_TOKEN_THEN_IP" => Some(Self::TokenThenIp),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod limit_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Rate limits: how many requests of a path are let through in an interval.
+    ///
+    /// Whoever is over one gets RESOURCE_EXHAUSTED with the reason `rate_limited` and a `RetryInfo`. Of
+    /// limits that group alike, the one with the longest path decides; those that group differently hold
+    /// beside each other. Nothing limits this service: a limit that is too tight can be lifted.
+    #[derive(Debug, Clone)]
+    pub struct LimitServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> LimitServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> LimitServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            LimitServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Lists names of limits.
+        ///
+        /// REST twin: `GET /api/v1/limits`.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LimitServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LimitServiceListResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.LimitService/List",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.LimitService", "List"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells what a limit says.
+        ///
+        /// REST twin: `GET /api/v1/limits/{name}`. NOT_FOUND when there is none.
+        pub async fn get(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LimitServiceGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LimitServiceGetResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.LimitService/Get",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.LimitService", "Get"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets a limit, from the next request on.
+        ///
+        /// REST twin: `PUT /api/v1/limits/{name}`. INVALID_ARGUMENT at the field at fault, so at `path` when
+        /// no request can have it, or when another limit has it that groups alike.
+        pub async fn put(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LimitServicePutRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LimitServicePutResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.LimitService/Put",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.LimitService", "Put"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lifts a limit; lifting what is not there succeeds.
+        ///
+        /// REST twin: `DELETE /api/v1/limits/{name}`.
+        pub async fn delete(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LimitServiceDeleteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LimitServiceDeleteResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.LimitService/Delete",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.LimitService", "Delete"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod limit_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with LimitServiceServer.
+    #[async_trait]
+    pub trait LimitService: std::marker::Send + std::marker::Sync + 'static {
+        /// Lists names of limits.
+        ///
+        /// REST twin: `GET /api/v1/limits`.
+        async fn list(
+            &self,
+            request: tonic::Request<super::LimitServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LimitServiceListResponse>,
+            tonic::Status,
+        >;
+        /// Tells what a limit says.
+        ///
+        /// REST twin: `GET /api/v1/limits/{name}`. NOT_FOUND when there is none.
+        async fn get(
+            &self,
+            request: tonic::Request<super::LimitServiceGetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LimitServiceGetResponse>,
+            tonic::Status,
+        >;
+        /// Sets a limit, from the next request on.
+        ///
+        /// REST twin: `PUT /api/v1/limits/{name}`. INVALID_ARGUMENT at the field at fault, so at `path` when
+        /// no request can have it, or when another limit has it that groups alike.
+        async fn put(
+            &self,
+            request: tonic::Request<super::LimitServicePutRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LimitServicePutResponse>,
+            tonic::Status,
+        >;
+        /// Lifts a limit; lifting what is not there succeeds.
+        ///
+        /// REST twin: `DELETE /api/v1/limits/{name}`.
+        async fn delete(
+            &self,
+            request: tonic::Request<super::LimitServiceDeleteRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LimitServiceDeleteResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Rate limits: how many requests of a path are let through in an interval.
+    ///
+    /// Whoever is over one gets RESOURCE_EXHAUSTED with the reason `rate_limited` and a `RetryInfo`. Of
+    /// limits that group alike, the one with the longest path decides; those that group differently hold
+    /// beside each other. Nothing limits this service: a limit that is too tight can be lifted.
+    #[derive(Debug)]
+    pub struct LimitServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> LimitServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for LimitServiceServer<T>
+    where
+        T: LimitService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/warder.v1.LimitService/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: LimitService>(pub Arc<T>);
+                    impl<
+                        T: LimitService,
+                    > tonic::server::UnaryService<super::LimitServiceListRequest>
+                    for ListSvc<T> {
+                        type Response = super::LimitServiceListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LimitServiceListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LimitService>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.LimitService/Get" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSvc<T: LimitService>(pub Arc<T>);
+                    impl<
+                        T: LimitService,
+                    > tonic::server::UnaryService<super::LimitServiceGetRequest>
+                    for GetSvc<T> {
+                        type Response = super::LimitServiceGetResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LimitServiceGetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LimitService>::get(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.LimitService/Put" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutSvc<T: LimitService>(pub Arc<T>);
+                    impl<
+                        T: LimitService,
+                    > tonic::server::UnaryService<super::LimitServicePutRequest>
+                    for PutSvc<T> {
+                        type Response = super::LimitServicePutResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LimitServicePutRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LimitService>::put(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.LimitService/Delete" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteSvc<T: LimitService>(pub Arc<T>);
+                    impl<
+                        T: LimitService,
+                    > tonic::server::UnaryService<super::LimitServiceDeleteRequest>
+                    for DeleteSvc<T> {
+                        type Response = super::LimitServiceDeleteResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LimitServiceDeleteRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LimitService>::delete(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for LimitServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "warder.v1.LimitService";
+    impl<T> tonic::server::NamedService for LimitServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// A path bound to a plugin.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Mount {

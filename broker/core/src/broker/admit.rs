@@ -17,6 +17,7 @@ use crate::{
         backend::{Caller, Invocation, Route, Target},
         usage::Export,
     },
+    quota::Counted,
     request::{Address, Fields, Operation, Reply, Request, SecretRoute, SecretView},
     route::{self, Mount},
     secret::Secret,
@@ -76,15 +77,22 @@ impl Broker {
         if !self.is_open() {
             return Box::pin(self.refuse(entry, self.closed())).await;
         }
-        if let Err(error) = self.within_limits(&request).await {
+        let limited = match self.limited(&request).await {
+            Ok(limited) => limited,
+            Err(error) => return Box::pin(self.refuse(entry, error)).await,
+        };
+        let identified = match &request.credential {
+            None => Ok(None),
+            Some(token) => self.sys.tokens.identify(token).await.map(Some),
+        };
+        if let Some(limited) = limited
+            && let Err(error) = self.limited_token(&request, identified.as_ref().ok(), limited).await
+        {
             return Box::pin(self.refuse(entry, error)).await;
         }
-        let identity = match &request.credential {
-            None => None,
-            Some(token) => match self.sys.tokens.identify(token).await {
-                Ok(identity) => Some(identity),
-                Err(error) => return Box::pin(self.refuse(entry, error)).await,
-            },
+        let identity = match identified {
+            Ok(identity) => identity,
+            Err(error) => return Box::pin(self.refuse(entry, error)).await,
         };
         entry.identity.clone_from(&identity);
         match self.admitted(request, identity, &mut entry).await {
@@ -93,12 +101,30 @@ impl Broker {
         }
     }
 
-    async fn within_limits(&self, request: &Request) -> Result<()> {
+    /// Counts what counts before anybody is identified; none without any limit.
+    async fn limited(&self, request: &Request) -> Result<Option<(Path, Counted)>> {
         if self.sys.quotas.is_empty().await? {
-            return Ok(());
+            return Ok(None);
         }
         let path = Box::pin(self.canonical(&request.address)).await?;
-        Box::pin(self.sys.quotas.admit(path.as_str(), request.peer.address, request.credential.as_ref())).await
+        let counted = Box::pin(self.sys.quotas.admit(path.as_str(), request.peer.address)).await?;
+        Ok(Some((path, counted)))
+    }
+
+    /// Counts what counts by token. One that nobody knows counts as its address.
+    async fn limited_token(
+        &self,
+        request: &Request,
+        identity: Option<&Option<Arc<Identity>>>,
+        (path, counted): (Path, Counted),
+    ) -> Result<()> {
+        let known = identity.and_then(Option::as_ref);
+        // Batch tokens have no digest: their text tells them apart.
+        let token = known.and_then(|identity| match identity.digest.as_str() {
+            "" => request.credential.as_ref().map(Secret::expose),
+            digest => Some(digest.as_bytes()),
+        });
+        Box::pin(self.sys.quotas.admit_token(path.as_str(), request.peer.address, token, counted)).await
     }
 
     /// The path that is asked for; one that nobody serves stays as it is.

@@ -7,13 +7,12 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::limit::{GroupBy, RateLimit};
-use crate::{clock::Timestamp, secret::Secret};
+use super::{Client, limit::RateLimit};
+use crate::clock::Timestamp;
 
 const SHARDS: usize = 64;
 /// Clients of one shard that are remembered: 64 Ki altogether.
@@ -33,6 +32,13 @@ struct Bucket {
     blocked_until: f64,
 }
 
+/// What one request took, to be given back when another limit refuses it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    client: u64,
+    gap: f64,
+}
+
 impl Default for Buckets {
     fn default() -> Self {
         Self { hasher: RandomState::new(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
@@ -41,31 +47,33 @@ impl Default for Buckets {
 
 impl Buckets {
     /// Counts one request, or says how long until one is let through.
-    pub(super) fn take(
-        &self,
-        limit: &RateLimit,
-        address: Option<IpAddr>,
-        token: Option<&Secret>,
-        now: Timestamp,
-    ) -> Result<(), Duration> {
-        let client = self.client(limit, address, token);
+    pub(super) fn take(&self, limit: &RateLimit, client: Client<'_>, now: Timestamp) -> Result<Taken, Duration> {
+        // A hash of 64 bits stands for a client: of two that share one, each has half a limit.
+        let client = self.hasher.hash_one((&limit.name, client));
         let now = now.0 as f64;
-        let at = usize::try_from(client % SHARDS as u64).unwrap_or_default();
-        let mut shard = self.shards[at].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(client);
         if shard.len() >= MOST && !shard.contains_key(&client) {
             forget(&mut shard, now);
         }
-        shard.entry(client).or_default().take(limit, now)
+        shard.entry(client).or_default().take(limit, now)?;
+        Ok(Taken { client, gap: limit.gap() })
     }
 
-    /// A hash of 64 bits stands for a client: of two that share one, each has half a limit.
-    fn client(&self, limit: &RateLimit, address: Option<IpAddr>, token: Option<&Secret>) -> u64 {
-        let token = token.map(Secret::expose);
-        match (limit.group_by, token) {
-            (GroupBy::None, _) => self.hasher.hash_one(&limit.name),
-            (GroupBy::TokenThenIp, Some(token)) => self.hasher.hash_one((&limit.name, token)),
-            (GroupBy::Ip | GroupBy::TokenThenIp, _) => self.hasher.hash_one((&limit.name, address)),
+    /// Takes back what was counted.
+    pub(super) fn give_back(&self, taken: Taken) {
+        if let Some(bucket) = self.shard(taken.client).get_mut(&taken.client) {
+            bucket.next -= taken.gap;
         }
+    }
+
+    /// Clients that are remembered.
+    pub(super) fn clients(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+
+    fn shard(&self, client: u64) -> MutexGuard<'_, HashMap<u64, Bucket>> {
+        let at = usize::try_from(client % SHARDS as u64).unwrap_or_default();
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,7 +15,7 @@ const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GroupBy {
-    /// Those from one address.
+    /// Those from one address, or from one network of 64 bits where addresses are version 6.
     #[default]
     Ip,
     /// Everybody's.

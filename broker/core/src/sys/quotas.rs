@@ -41,10 +41,12 @@ pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
                 "name": limit.name,
                 "type": "rate-limit",
                 "path": limit.path,
-                "rate": limit.rate,
-                "interval": limit.interval as f64 / 1000.0,
-                "block_interval": limit.block_interval as f64 / 1000.0,
+                "rate": number(limit.rate),
+                "interval": number(limit.interval as f64 / 1000.0),
+                "block_interval": number(limit.block_interval as f64 / 1000.0),
                 "group_by": limit.group_by,
+                "role": "",
+                "inheritable": false,
             }))
         }
         Operation::Delete => sys.quotas.delete(name).await.map(|()| Served::nothing()),
@@ -62,6 +64,12 @@ pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
             sys.quotas.put(limit).await.map(|()| Served::nothing())
         }
     }
+}
+
+/// Whole numbers without a point, as clients of Vault expect them.
+fn number(number: f64) -> serde_json::Value {
+    // At most 1e9 and 86,400: exact.
+    if number.fract() == 0.0 { serde_json::json!(number as u64) } else { serde_json::json!(number) }
 }
 
 /// Refuses a path that no request has: what is beside all mounts and the broker's own paths.

@@ -9,6 +9,7 @@ mod config;
 mod dev;
 mod failure;
 mod input;
+mod limit;
 mod output;
 mod policy;
 mod secret;
@@ -111,6 +112,9 @@ enum Command {
     /// Work with policies.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Work with rate limits.
+    #[command(subcommand)]
+    Limit(limit::Limit),
     /// Work with mounts.
     #[command(subcommand)]
     Mount(administer::Mount),
@@ -174,6 +178,7 @@ async fn ask(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Rotate(rotate) => rotate.run(shared).await,
         Command::Token(token) => token.run(shared).await,
         Command::Policy(policy) => policy.run(shared).await,
+        Command::Limit(limit) => limit.run(shared).await,
         Command::Mount(mount) => mount.run(shared).await,
         Command::Operator(operator) => operator.run(shared).await,
         Command::Audit(administer::AuditCommand::List) => administer::sinks(shared).await,

@@ -93,8 +93,8 @@ impl Refusal {
         if let Some(allow) = self.0.allow.as_deref().and_then(|a| HeaderValue::from_str(a).ok()) {
             headers.insert(header::ALLOW, allow);
         }
-        if let Some(after) = self.0.error.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        if let Some(after) = self.0.error.retry_seconds() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(after));
         }
         if response.status() == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"warder\"");
@@ -128,7 +128,7 @@ impl Refusal {
             [("field", error.field.as_deref()), ("plugin", error.plugin.as_deref()), ("mount", error.mount.as_deref())];
         members.extend(optional.into_iter().filter_map(|(name, text)| Some((name, quoted(text?)))));
         members.extend(error.done.then(|| ("done", "true".to_owned())));
-        members.extend(error.retry_after.map(|after| ("retry_after_seconds", after.as_secs().max(1).to_string())));
+        members.extend(error.retry_seconds().map(|after| ("retry_after_seconds", after.to_string())));
         members.extend(self.0.extra.iter().cloned());
         json::compose(members.iter().map(|(name, text)| (*name, text.as_str())))
     }
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_problem_has_every_member_in_order() {
         let mut error = Error::invalid("limit", "expected a number").in_plugin("kv", "secret/");
-        error.retry_after = Some(Duration::from_secs(3));
+        error.retry_after = Some(Duration::from_millis(2001));
         let response = Refusal::from(error).member("version", "3").native("r-1");
         assert_eq!(response.status(), 400);
         assert_eq!(response.headers()[header::RETRY_AFTER], "3");

@@ -85,6 +85,11 @@ static ROUTES: &[Route] = routes! {
     token "PUT"    "/api/v1/policies/{name}" rest::policies::write, "Write a policy (HCL or JSON)";
     token "DELETE" "/api/v1/policies/{name}" rest::policies::delete, "Remove a policy";
 
+    token "GET"    "/api/v1/limits" rest::limits::list, "Names of rate limits";
+    token "GET"    "/api/v1/limits/{name}" rest::limits::read, "One rate limit";
+    token "PUT"    "/api/v1/limits/{name}" rest::limits::write, "Set a rate limit";
+    token "DELETE" "/api/v1/limits/{name}" rest::limits::delete, "Lift a rate limit";
+
     token "GET"    "/api/v1/mounts" rest::sys::mounts, "All mounts";
     token "GET"    "/api/v1/mounts/{path...}" rest::sys::mount, "One mount";
     token "PUT"    "/api/v1/mounts/{path...}" rest::sys::enable, "Bind a plugin to a path: 204, as for every write without news";

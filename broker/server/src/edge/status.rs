@@ -30,6 +30,7 @@ pub const fn of(kind: ErrorKind) -> Row {
         ErrorKind::InvalidRequest => (S::BAD_REQUEST, S::BAD_REQUEST, "Invalid request"),
         ErrorKind::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, S::METHOD_NOT_ALLOWED, "Operation not taken here"),
         ErrorKind::NotFound => (S::NOT_FOUND, S::NOT_FOUND, "Not found"),
+        ErrorKind::Overloaded => (S::SERVICE_UNAVAILABLE, S::SERVICE_UNAVAILABLE, "Overloaded"),
         ErrorKind::PermissionDenied => (S::FORBIDDEN, S::FORBIDDEN, "Permission denied"),
         ErrorKind::PreconditionFailed => (S::PRECONDITION_FAILED, S::BAD_REQUEST, "Precondition failed"),
         ErrorKind::RateLimited => (S::TOO_MANY_REQUESTS, S::TOO_MANY_REQUESTS, "Too many requests"),

@@ -8,7 +8,8 @@ use tonic::{Code, Request, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use warder_proto::v1::{
     self, audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient,
-    mount_service_client::MountServiceClient, policy_service_client::PolicyServiceClient, secret_read_result::Outcome,
+    limit_service_client::LimitServiceClient, mount_service_client::MountServiceClient,
+    policy_service_client::PolicyServiceClient, secret_read_result::Outcome,
     secrets_service_client::SecretsServiceClient, sys_service_client::SysServiceClient,
     token_service_client::TokenServiceClient,
 };
@@ -52,7 +53,7 @@ macro_rules! row {
 const SECRET: &str = "/api/v1/secrets/{path...}";
 
 fn rows() -> Vec<Row> {
-    let rows = [secrets(), tokens(), policies(), mounts(), others()];
+    let rows = [secrets(), tokens(), policies(), limits(), mounts(), others()];
     rows.into_iter().flatten().collect()
 }
 
@@ -98,6 +99,22 @@ fn policies() -> Vec<Row> {
         row!(Client, "PolicyService/List", list(_ => v1::PolicyServiceListRequest::default()), ("GET", "/api/v1/policies")),
         row!(Client, "PolicyService/Put", put(_ => v1::PolicyServicePutRequest { name: door(), policy: policy() }), ("PUT", ONE)),
     ]
+}
+
+fn limits() -> Vec<Row> {
+    use LimitServiceClient as Client;
+    const ONE: &str = "/api/v1/limits/{name}";
+    vec![
+        row!(Client, "LimitService/Delete", delete(_ => v1::LimitServiceDeleteRequest { name: door() }), ("DELETE", ONE)),
+        row!(Client, "LimitService/Get", get(_ => v1::LimitServiceGetRequest { name: door() }), ("GET", ONE)),
+        row!(Client, "LimitService/List", list(_ => v1::LimitServiceListRequest::default()), ("GET", "/api/v1/limits")),
+        row!(Client, "LimitService/Put", put(_ => v1::LimitServicePutRequest { limit: Some(limit()) }), ("PUT", ONE)),
+    ]
+}
+
+/// One that nobody meets here.
+fn limit() -> v1::Limit {
+    v1::Limit { name: door(), rate: 1e6, ..Default::default() }
 }
 
 fn mounts() -> Vec<Row> {

@@ -1,5 +1,7 @@
 //! Rate limits from outside: set and lifted as Vault's clients do, felt at every door.
 
+use serde_json::json;
+
 use crate::{
     every_door::ROOT,
     raw::{self, Answer},
@@ -52,8 +54,8 @@ fn a_limit_is_shown_as_it_was_set_and_a_wrong_one_refused_by_field() {
     limit(&warder, "all", r#"{"rate":"0.5","interval":"1m","block_interval":90,"group_by":"token_then_ip"}"#);
     let shown = ask(&warder, "GET", "/v1/sys/quotas/rate-limit/all", ROOT, "").json();
     let expected = serde_json::json!({
-        "name": "all", "type": "rate-limit", "path": "", "rate": 0.5, "interval": 60.0, "block_interval": 90.0,
-        "group_by": "token_then_ip",
+        "name": "all", "type": "rate-limit", "path": "", "rate": 0.5, "interval": 60, "block_interval": 90,
+        "group_by": "token_then_ip", "role": "", "inheritable": false,
     });
     assert_eq!(shown["data"], expected);
     let names = ask(&warder, "LIST", "/v1/sys/quotas/rate-limit", ROOT, "").json();
@@ -72,4 +74,32 @@ fn a_limit_is_shown_as_it_was_set_and_a_wrong_one_refused_by_field() {
         assert!(answer.status == 400 && said.contains(words), "{body}: {} {said}", answer.status);
     }
     assert_eq!(ask(&warder, "GET", "/v1/sys/quotas/rate-limit/wrong", ROOT, "").status, 404);
+}
+
+#[test]
+fn each_token_has_a_limit_of_its_own_and_an_invented_one_has_none() {
+    let warder = Running::dev(&["--root-token", ROOT]);
+    let token = |wanted: &str| {
+        let answer = ask(&warder, "POST", "/api/v1/auth/tokens", ROOT, wanted).json();
+        ["token", "accessor"].map(|name| answer[name].as_str().unwrap().to_owned())
+    };
+    let read = |token: &str| ask(&warder, "GET", "/api/v1/secrets/a", token, "").status;
+    let [one, _] = token(r#"{"policies":["root"],"ttl":"1h"}"#);
+    let [two, accessor] = token(r#"{"policies":["root"],"id":"chosen","ttl":"1h"}"#);
+    let policy = json!({"policy": r#"path "secret/*" { capabilities = ["read"] }"#}).to_string();
+    assert_eq!(ask(&warder, "PUT", "/api/v1/policies/reader", ROOT, &policy).status, 204);
+    let [batch, _] = token(r#"{"policies":["reader"],"type":"batch","ttl":"1h"}"#);
+    let [other, _] = token(r#"{"policies":["reader"],"type":"batch","ttl":"1h"}"#);
+    limit(&warder, "each", r#"{"path":"secret/","rate":2,"interval":"1h","group_by":"token_then_ip"}"#);
+    for token in [&one, &two, &batch, &other] {
+        assert_eq!([read(token), read(token), read(token)], [404, 404, 429], "{token}");
+    }
+    // All that nobody knows are their address together, and those without a token too.
+    assert_eq!([read("hvs.a"), read("hvs.b"), read("hvs.c"), read("")], [401, 401, 429, 429]);
+    // The same text is the same client, though another token.
+    assert_eq!(ask(&warder, "DELETE", &format!("/api/v1/auth/tokens/{accessor}"), ROOT, "").status, 204);
+    let [again, _] = token(r#"{"policies":["root"],"id":"chosen","ttl":"1h"}"#);
+    assert_eq!(read(&again), 429);
+    let [new, _] = token(r#"{"policies":["root"],"ttl":"1h"}"#);
+    assert_eq!(read(&new), 404);
 }

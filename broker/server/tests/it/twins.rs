@@ -7,7 +7,8 @@ use tonic::{Request, Response, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use warder_proto::v1::{
     self, audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient,
-    mount_service_client::MountServiceClient, policy_service_client::PolicyServiceClient, secret_read_result::Outcome,
+    limit_service_client::LimitServiceClient, mount_service_client::MountServiceClient,
+    policy_service_client::PolicyServiceClient, secret_read_result::Outcome,
     secrets_service_client::SecretsServiceClient, sys_service_client::SysServiceClient,
     token_service_client::TokenServiceClient,
 };
@@ -96,7 +97,9 @@ fn nothing<T>(_: T) -> Value {
 fn in_rest(field: &str) -> &str {
     match field {
         "json" => "body",
+        "block_interval_seconds" => "block_interval",
         "increment_seconds" => "increment",
+        "interval_seconds" => "interval",
         field => field,
     }
 }
@@ -545,6 +548,78 @@ async fn mounts_plugins_and_sinks_are_the_same_through_both_doors() {
     rest["sinks"].as_array_mut().unwrap().iter_mut().for_each(|sink| *sink = alike(sink.take()));
     assert!(!rest["sinks"].as_array().unwrap().is_empty(), "{rest}");
     doors.same("ListSinks", &grpc, &rest, "ok");
+    doors.end();
+}
+
+/// Whole numbers as REST writes them.
+fn whole(number: f64) -> Value {
+    if number.fract() == 0.0 { json!(number as u64) } else { json!(number) }
+}
+
+fn limit(limit: v1::Limit) -> Value {
+    let group_by = match limit.group_by() {
+        v1::GroupBy::Unspecified => "unspecified",
+        v1::GroupBy::Ip => "ip",
+        v1::GroupBy::None => "none",
+        v1::GroupBy::TokenThenIp => "token_then_ip",
+    };
+    json!({
+        "name": limit.name, "path": limit.path, "rate": whole(limit.rate), "group_by": group_by,
+        "interval_seconds": whole(limit.interval_seconds.unwrap()),
+        "block_interval_seconds": whole(limit.block_interval_seconds.unwrap()),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rate_limits_are_the_same_through_both_doors() {
+    let mut doors = Doors::open().await;
+    let mut client = LimitServiceClient::new(doors.channel.clone());
+    let wanted = |rate: f64, path: &str| v1::Limit { rate, path: path.to_owned(), ..Default::default() };
+    let slow = v1::Limit {
+        interval_seconds: Some(0.5),
+        block_interval_seconds: Some(90.0),
+        group_by: v1::GroupBy::TokenThenIp.into(),
+        ..wanted(1e6, "secret/$door")
+    };
+    let slow_body =
+        r#"{"rate":1000000,"path":"secret/$door","interval":"500ms","block_interval":90,"group_by":"token_then_ip"}"#;
+    let long = v1::Limit { interval_seconds: Some(90_000.0), ..wanted(1.0, "") };
+    for (name, message, body, expected) in [
+        ("$door", slow, slow_body, "ok"),
+        ("$door-2", wanted(0.5, "secret/$door"), r#"{"rate":0.5,"path":"secret/$door"}"#, "ok"),
+        ("again", wanted(0.5, "secret/$door"), r#"{"rate":0.5,"path":"secret/$door"}"#, "invalid_request"),
+        ("none", wanted(0.0, ""), r#"{"rate":0}"#, "invalid_request"),
+        ("none", wanted(f64::NAN, ""), r#"{"rate":null}"#, "invalid_request"),
+        ("none", long, r#"{"rate":1,"interval":"25h"}"#, "invalid_request"),
+        ("none", wanted(1.0, "nowhere/a"), r#"{"rate":1,"path":"nowhere/a"}"#, "invalid_request"),
+        ("a b", wanted(1.0, ""), r#"{"rate":1}"#, "invalid_request"),
+    ] {
+        let mut sent = message;
+        sent.name = name.replace("$door", "grpc");
+        sent.path = sent.path.replace("$door", "grpc");
+        let grpc = client.put(doors.asked(v1::LimitServicePutRequest { limit: Some(sent) })).await;
+        let target = format!("limits/{}", name.replace("$door", "rest").replace(' ', "%20"));
+        let rest = doors.rest("PUT", &target, &body.replace("$door", "rest"));
+        doors.same(&format!("Put {name} {body}"), &said(grpc, nothing), &rest, expected);
+    }
+    for (name, expected) in [("grpc", "ok"), ("rest-2", "ok"), ("nobody", "not_found")] {
+        let asked = v1::LimitServiceGetRequest { name: name.to_owned() };
+        let grpc = said(client.get(doors.asked(asked)).await, |answer| limit(answer.limit.unwrap()));
+        doors.same(&format!("Get {name}"), &grpc, &doors.rest("GET", &format!("limits/{name}"), ""), expected);
+    }
+    for (after, limit, target) in [(None, None, "limits"), (Some("grpc"), Some(1), "limits?after=grpc&limit=1")] {
+        let asked = v1::LimitServiceListRequest { after: after.map(str::to_owned), limit };
+        let grpc =
+            said(client.list(doors.asked(asked)).await, |answer| json!({"keys": answer.names, "next": answer.next}));
+        assert!(grpc["keys"].as_array().is_some_and(|keys| !keys.is_empty()), "{grpc}");
+        doors.same(target, &grpc, &doors.rest("GET", target, ""), "ok");
+    }
+    for name in ["$door", "$door", "nobody"] {
+        let asked = v1::LimitServiceDeleteRequest { name: name.replace("$door", "grpc") };
+        let grpc = said(client.delete(doors.asked(asked)).await, nothing);
+        let rest = doors.rest("DELETE", &format!("limits/{}", name.replace("$door", "rest")), "");
+        doors.same(&format!("Delete {name}"), &grpc, &rest, "ok");
+    }
     doors.end();
 }
 

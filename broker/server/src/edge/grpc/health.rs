@@ -115,6 +115,6 @@ mod tests {
         ] {
             assert_eq!((status(service, true), status(service, false)), (open, sealed), "{service}");
         }
-        assert_eq!(services().filter(|name| name.starts_with("warder.v1.")).count(), 7);
+        assert_eq!(services().filter(|name| name.starts_with("warder.v1.")).count(), 8);
     }
 }

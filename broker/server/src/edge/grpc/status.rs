@@ -32,6 +32,7 @@ const fn of_kind(kind: ErrorKind) -> Code {
         ErrorKind::InvalidRequest => Code::InvalidArgument,
         ErrorKind::MethodNotAllowed => Code::Unimplemented,
         ErrorKind::NotFound => Code::NotFound,
+        ErrorKind::Overloaded => Code::Unavailable,
         ErrorKind::PermissionDenied => Code::PermissionDenied,
         ErrorKind::PreconditionFailed => Code::FailedPrecondition,
         ErrorKind::RateLimited => Code::ResourceExhausted,
@@ -71,7 +72,7 @@ pub(super) fn as_message(refusal: &Refusal, request_id: &str) -> v1::Refusal {
         detail: error.detail.clone().into_owned(),
         metadata: metadata(refusal, request_id).collect(),
         field: error.field.as_deref().map(|name| field(name).to_owned()),
-        retry_after_seconds: error.retry_after.map(|after| after.as_secs().max(1)),
+        retry_after_seconds: error.retry_seconds(),
     }
 }
 
@@ -94,8 +95,10 @@ fn field(name: &str) -> &str {
         "Authorization" => "authorization",
         "If-Match" => "expected_version",
         "X-Vault-Token" => "x-vault-token",
+        "block_interval" => "block_interval_seconds",
         "body" => "json",
         "increment" => "increment_seconds",
+        "interval" => "interval_seconds",
         "ttl" => "ttl_seconds",
         name => name,
     }
