@@ -2,9 +2,12 @@
 //!
 //! Invariant: parts are started bottom up and ended top down; nothing outlives [`Running`].
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 use warder_core::{
     audit::{Audit, SinkConfig},
     broker::{Broker, BrokerConfig, Parts},
@@ -18,8 +21,14 @@ use warder_runtime::Runtime;
 use warder_store::{EngineConfig, SealConfig as StoreSeal, StoreConfig, sink};
 
 use crate::{
-    config::{AuditConfig, Config, SealKind, StorageKind},
-    edge::{Edge, grpc::Streams, listener, metrics::Metrics, tls},
+    config::{self, Address, AuditConfig, Config, SealKind, StorageKind},
+    edge::{
+        Edge,
+        grpc::Streams,
+        listener::{self, Listener, Listening},
+        metrics::Metrics,
+        tls,
+    },
     plugins,
 };
 
@@ -38,10 +47,12 @@ pub enum StartError {
         reason: String,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {reason}")]
+    #[error("{listener}: cannot listen on {address}: {reason}")]
     Listen {
+        /// The path of its section.
+        listener: String,
         /// As configured.
-        address: SocketAddr,
+        address: Address,
         /// Why.
         reason: String,
     },
@@ -59,36 +70,32 @@ pub enum StartError {
     Tls(#[from] tls::TlsError),
 }
 
-/// A store, a broker and a bound listener that does not serve yet.
+/// A store, a broker and bound listeners that do not serve yet.
 pub struct Wired {
     broker: Arc<Broker>,
-    listener: TcpListener,
-    tls: Option<Arc<tls::Tls>>,
+    listeners: Vec<Listener>,
     edge: Arc<Edge>,
-    address: SocketAddr,
     stop: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Wired {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wired").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Wired").field("listeners", &self.listeners).finish_non_exhaustive()
     }
 }
 
 /// A serving Warder.
 pub struct Running {
-    /// Where it listens; the real port when 0 was configured.
-    pub address: SocketAddr,
-    tls: Option<Arc<tls::Tls>>,
+    listening: Vec<Listening>,
+    tls: Vec<Arc<tls::Tls>>,
     broker: Arc<Broker>,
     stop: watch::Sender<bool>,
-    served: JoinHandle<()>,
-    ticking: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Running {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Running").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Running").field("listening", &self.listening).finish_non_exhaustive()
     }
 }
 
@@ -107,15 +114,8 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
 /// # Errors
 /// [`StartError`] names the part that refused.
 pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError> {
-    let address = config.listener.address;
-    let refused = |e: io::Error| StartError::Listen { address, reason: e.to_string() };
     // First: a port that is taken must not leave a new store behind.
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
-    let tls = match config.listener.tls_disable {
-        true => None,
-        false => Some(Arc::new(tls::Tls::new(&config.listener.tls)?)),
-    };
+    let listeners = listen(config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Arc::new(Metrics::new()?);
     let broker = broker(config, clock.clone(), &metrics).await?;
@@ -131,8 +131,23 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
         storage: config.storage.kind.word(),
         ids: crate::edge::ids::Ids::new(),
         streams: Streams::new(stopped),
+        room: Arc::new(Semaphore::new(config.limits.connections)),
     });
-    Ok(Wired { broker, listener, tls, edge, address, stop })
+    Ok(Wired { broker, listeners, edge, stop })
+}
+
+/// Takes every address, then reads every certificate.
+async fn listen(config: &Config) -> Result<Vec<Listener>, StartError> {
+    let mut bound = Vec::with_capacity(config.listeners.len());
+    for (name, settings) in &config.listeners {
+        let listener = Listener::bind(name, settings).await.map_err(|e| StartError::Listen {
+            listener: config::section(name),
+            address: settings.address.clone(),
+            reason: e.to_string(),
+        })?;
+        bound.push((listener, settings));
+    }
+    bound.into_iter().map(|(listener, settings)| Ok(listener.secured(settings)?)).collect()
 }
 
 async fn broker(config: &Config, clock: Arc<dyn Clock>, metrics: &Metrics) -> Result<Arc<Broker>, StartError> {
@@ -208,8 +223,8 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 impl Wired {
     /// Where it will serve.
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn listening(&self) -> impl Iterator<Item = &Listening> {
+        self.listeners.iter().map(Listener::listening)
     }
 
     /// The broker.
@@ -219,12 +234,16 @@ impl Wired {
 
     /// Serves until told to stop.
     pub(crate) fn serve(self) -> Running {
-        let Self { broker, listener, tls, edge, address, stop } = self;
+        let Self { broker, listeners, edge, stop } = self;
         let stopped = stop.subscribe();
-        let served = tokio::spawn(listener::run(listener, tls.clone(), edge, stopped.clone()));
-        let ticking = tokio::spawn(tick(broker.clone(), stopped));
-        tracing::info!(address = %address, tls = tls.is_some(), "serving");
-        Running { address, tls, broker, stop, served, ticking }
+        let mut tasks = vec![tokio::spawn(tick(broker.clone(), stopped.clone()))];
+        let listening: Vec<_> = listeners.iter().map(|listener| listener.listening().clone()).collect();
+        let tls = listeners.iter().filter_map(|listener| listener.tls().cloned()).collect();
+        for listener in listeners {
+            tracing::info!(listener = %listener.listening(), "serving");
+            tasks.push(tokio::spawn(listener::run(listener, edge.clone(), stopped.clone())));
+        }
+        Running { listening, tls, broker, stop, tasks }
     }
 }
 
@@ -233,7 +252,7 @@ impl Running {
     pub async fn shutdown(self) {
         // Nobody listening any more means that it has ended already.
         let _ = self.stop.send(true);
-        for task in [self.served, self.ticking] {
+        for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(error.chain = %error, "a task of the server panicked");
             }
@@ -242,21 +261,24 @@ impl Running {
         tracing::info!("stopped");
     }
 
-    /// Whether clients must speak TLS.
+    /// Where it listens; with the real port when 0 was configured.
     #[must_use]
-    pub const fn is_tls(&self) -> bool {
-        self.tls.is_some()
+    pub fn listening(&self) -> &[Listening] {
+        &self.listening
     }
 
     /// Reopens audit sinks (log rotation) and reads the files of certificates again.
     pub fn reload(&self) {
         self.broker.audit().reopen();
-        match self.tls.as_ref().map(|tls| tls.reload()) {
-            Some(Ok(())) => tracing::info!("certificates reloaded"),
-            Some(Err(error)) => {
-                tracing::error!(error.chain = %chain(&error), "certificates not reloaded, the ones in use stay");
+        for tls in &self.tls {
+            match tls.reload() {
+                Ok(()) => tracing::info!(listener = tls.listener(), "certificates reloaded"),
+                Err(error) => tracing::error!(
+                    listener = tls.listener(),
+                    error.chain = %chain(&error),
+                    "certificates not reloaded, the ones in use stay"
+                ),
             }
-            None => {}
         }
     }
 }

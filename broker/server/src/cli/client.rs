@@ -1,4 +1,4 @@
-//! One request to a server, over HTTP/1.1, with TLS when the address says `https`.
+//! One request to a server, over HTTP/1.1, with TLS when the address says `https`, or by a unix socket.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +15,7 @@ use rustls_pki_types::ServerName;
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
     time::timeout,
 };
 use warder_core::secret::Secret;
@@ -71,19 +71,29 @@ impl<'a> Ask<'a> {
 
 /// A server, and who asks it.
 pub(crate) struct Client {
-    uri: Uri,
+    /// As it was given, for errors.
+    address: String,
+    /// For the header `Host`.
     host: String,
-    port: u16,
-    tls: Option<Arc<ClientConfig>>,
+    place: Place,
     token: Option<Secret>,
 }
 
-impl Client {
-    /// From flags and environment.
-    pub(crate) fn new(shared: &Shared) -> Result<Self, Failure> {
-        let address = shared.address.clone().or_else(|| variable(&["WARDER_ADDR", "VAULT_ADDR"]));
-        let address = address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
-        let bad = || Failure::usage(format!("bad address {address}: expected http://HOST:PORT or https://HOST:PORT"));
+/// Where the server is.
+enum Place {
+    Tcp { host: String, port: u16, tls: Option<Arc<ClientConfig>> },
+    Unix(PathBuf),
+}
+
+impl Place {
+    /// Out of an address, with the text of `Host`.
+    fn of(address: &str, shared: &Shared) -> Result<(String, Self), Failure> {
+        if let Some(path) = address.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return Ok(("localhost".to_owned(), Self::Unix(path.into())));
+        }
+        let expected = "expected http://HOST:PORT, https://HOST:PORT or unix:///PATH";
+        let bad = || Failure::usage(format!("bad address {address}: {expected}"));
         let uri: Uri = address.trim_end_matches('/').parse().map_err(|_| bad())?;
         let secure = match uri.scheme_str() {
             Some("http") => false,
@@ -93,34 +103,49 @@ impl Client {
         let host = uri.host().ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let tls = if secure { Some(Arc::new(trust(shared)?)) } else { None };
+        let named = uri.authority().map_or("", http::uri::Authority::as_str).to_owned();
+        Ok((named, Self::Tcp { host, port, tls }))
+    }
+}
+
+impl Client {
+    /// From flags and environment.
+    pub(crate) fn new(shared: &Shared) -> Result<Self, Failure> {
+        let address = shared.address.clone().or_else(|| variable(&["WARDER_ADDR", "VAULT_ADDR"]));
+        let address = address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
         let token = variable(&["WARDER_TOKEN", "VAULT_TOKEN"]).map(|text| Secret::from(text.trim()));
-        Ok(Self { uri, host, port, tls, token: token.filter(|token| !token.is_empty()) })
+        let token = token.filter(|token| !token.is_empty());
+        let (host, place) = Place::of(&address, shared)?;
+        Ok(Self { address, host, place, token })
     }
 
     /// Sends a request and reads its answer; refusals become failures in words.
     pub(crate) async fn ask(&self, ask: Ask<'_>) -> Result<Value, Failure> {
         let (status, body) = timeout(PATIENCE, self.exchange(ask))
             .await
-            .map_err(|_| Failure::unreachable(format!("{} did not answer in time", self.uri)))??;
+            .map_err(|_| Failure::unreachable(format!("{} did not answer in time", self.address)))??;
         let value = match body.as_slice() {
             [] => Value::Null,
             bytes => serde_json::from_slice(bytes)
-                .map_err(|_| Failure::other(format!("{} did not answer with JSON (status {status})", self.uri)))?,
+                .map_err(|_| Failure::other(format!("{} did not answer with JSON (status {status})", self.address)))?,
         };
         if status.is_success() { Ok(value) } else { Err(Failure::answered(status, &value)) }
     }
 
     async fn exchange(&self, ask: Ask<'_>) -> Result<(StatusCode, Zeroizing<Vec<u8>>), Failure> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port))
-            .await
-            .map_err(|e| Failure::unreachable(format!("cannot connect to {}: {e}", self.uri)))?;
-        let Some(tls) = &self.tls else { return self.speak(stream, ask).await };
-        let name = ServerName::try_from(self.host.clone())
-            .map_err(|_| Failure::usage(format!("bad host name in {}", self.uri)))?;
+        let unreachable = |e| Failure::unreachable(format!("cannot connect to {}: {e}", self.address));
+        let (host, port, tls) = match &self.place {
+            Place::Unix(path) => return self.speak(UnixStream::connect(path).await.map_err(unreachable)?, ask).await,
+            Place::Tcp { host, port, tls } => (host, *port, tls),
+        };
+        let stream = TcpStream::connect((host.as_str(), port)).await.map_err(unreachable)?;
+        let Some(tls) = tls else { return self.speak(stream, ask).await };
+        let name = ServerName::try_from(host.clone())
+            .map_err(|_| Failure::usage(format!("bad host name in {}", self.address)))?;
         let stream = tokio_rustls::TlsConnector::from(tls.clone())
             .connect(name, stream)
             .await
-            .map_err(|e| Failure::unreachable(format!("no TLS with {}: {e}{}", self.uri, advice(&e))))?;
+            .map_err(|e| Failure::unreachable(format!("no TLS with {}: {e}{}", self.address, advice(&e))))?;
         self.speak(stream, ask).await
     }
 
@@ -130,7 +155,7 @@ impl Client {
         ask: Ask<'_>,
     ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), Failure> {
         let broken =
-            |e: hyper::Error| Failure::unreachable(format!("the connection to {} broke: {}", self.uri, chain(&e)));
+            |e: hyper::Error| Failure::unreachable(format!("the connection to {} broke: {}", self.address, chain(&e)));
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let driving = tokio::spawn(connection);
@@ -138,7 +163,7 @@ impl Client {
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         driving.abort();
-        let body = body.map_err(|e| Failure::other(format!("the answer of {} did not arrive: {e}", self.uri)))?;
+        let body = body.map_err(|e| Failure::other(format!("the answer of {} did not arrive: {e}", self.address)))?;
         Ok((status, Zeroizing::new(body.to_bytes().to_vec())))
     }
 
@@ -159,8 +184,7 @@ impl Client {
     }
 
     fn identify(&self, headers: &mut HeaderMap) -> Result<(), header::InvalidHeaderValue> {
-        let host = self.uri.authority().map_or("", http::uri::Authority::as_str);
-        headers.insert(header::HOST, HeaderValue::from_str(host)?);
+        headers.insert(header::HOST, HeaderValue::from_str(&self.host)?);
         let agent = concat!("warder/", env!("CARGO_PKG_VERSION"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
         if let Some(token) = &self.token {

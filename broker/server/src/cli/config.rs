@@ -80,10 +80,9 @@ impl ConfigCommand {
 /// Checks options and the files that they name; opens neither storage nor audit logs.
 fn check(configured: &Configured, shared: &Shared) -> Result<(), Failure> {
     let loaded = configured.load()?;
-    let listener = &loaded.config.listener;
     let mut wrong: Vec<String> = Vec::new();
-    if !listener.tls_disable {
-        wrong.extend(tls::check(&listener.tls).iter().map(|e| wire::chain(e)));
+    for (name, listener) in loaded.config.listeners.iter().filter(|(_, listener)| !listener.is_plain()) {
+        wrong.extend(tls::check(&config::section(name), &listener.tls).iter().map(|e| wire::chain(e)));
     }
     wrong.extend(plugins::check(&loaded.config).err().into_iter().flatten().map(|e| wire::chain(&e)));
     if !wrong.is_empty() {

@@ -17,7 +17,7 @@ use warder_core::{broker::Broker, error::Error, identity::Peer, secret::Secret};
 
 use super::{failure::Failure, output, serve::Signals};
 use crate::{
-    config::{AuditConfig, Config, ListenerConfig, SealConfig, SealKind, StorageConfig, StorageKind},
+    config::{self, AuditConfig, Config, ListenerConfig, SealConfig, SealKind, StorageConfig, StorageKind},
     telemetry::{self, LogFormat},
     wire,
 };
@@ -80,7 +80,8 @@ impl Dev {
         let config = self.config(&audit);
         let wired = wire::wire(&config, true).await.map_err(|e| Failure::other(e.to_string()))?;
         let token = self.open(wired.broker()).await?;
-        output::bytes(self.banner(wired.address(), &token, &audit).as_bytes())?;
+        let address = wired.listening().next().and_then(|door| door.address()).unwrap_or(self.listen);
+        output::bytes(self.banner(address, &token, &audit).as_bytes())?;
         signals.until_told(wired.serve()).await
     }
 
@@ -89,9 +90,11 @@ impl Dev {
             None => StorageConfig { kind: StorageKind::Memory, path: PathBuf::new() },
             Some(folder) => StorageConfig { kind: StorageKind::Redb, path: folder.join("warder.redb") },
         };
+        let address = config::Address::Tcp(self.listen);
+        let listener = ListenerConfig { address, tls_disable: true, ..ListenerConfig::default() };
         let sink = AuditConfig { path: audit.to_owned(), ..AuditConfig::default() };
         Config {
-            listener: ListenerConfig { address: self.listen, tls_disable: true, ..ListenerConfig::default() },
+            listeners: [(String::new(), listener)].into(),
             storage,
             seal: SealConfig { kind: SealKind::Dev },
             audit: [("dev".to_owned(), sink)].into(),

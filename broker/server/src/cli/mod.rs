@@ -35,7 +35,8 @@ Exit codes:
   8  the server refused the input
 
 Environment:
-  WARDER_ADDR    address of the server (or VAULT_ADDR); http://127.0.0.1:8080
+  WARDER_ADDR    address of the server (or VAULT_ADDR): http://HOST:PORT, https://HOST:PORT or
+                 unix:///PATH; http://127.0.0.1:8080
   WARDER_TOKEN   token (or VAULT_TOKEN)
   WARDER_CACERT  PEM file of CAs to trust (or VAULT_CACERT); the system's by default
   WARDER_CLIENT_CERT, WARDER_CLIENT_KEY

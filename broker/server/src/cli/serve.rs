@@ -28,8 +28,8 @@ impl Serve {
         telemetry::start(&config.log.level, config.log.format).map_err(Failure::usage)?;
         let signals = Signals::watch()?;
         let running = wire::start(&config).await.map_err(|e| Failure::other(e.to_string()))?;
-        let scheme = if running.is_tls() { "https" } else { "http" };
-        output::bytes(format!("listening on {scheme}://{}\n", running.address).as_bytes())?;
+        let lines: String = running.listening().iter().map(|door| format!("{door}\n")).collect();
+        output::bytes(lines.as_bytes())?;
         signals.until_told(running).await
     }
 }

@@ -4,8 +4,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    AuditKind, Config, Loaded,
+    Address, AuditKind, Config, Loaded,
+    names::{self, is_name},
     options::{Need, Opt, SECTIONS, Section},
+    section,
     source::{Mistake, Settings, Source},
     value::Field,
 };
@@ -29,10 +31,14 @@ pub(super) fn build(settings: &Settings, whole: Source) -> Result<Loaded, Vec<Mi
     let mistakes = settings.mistakes.clone();
     let mut draft = Draft { config: Config::default(), settings, given: BTreeMap::new(), mistakes, whole };
     for section in SECTIONS {
-        for name in names(section, settings) {
+        for name in names_of(section, settings) {
             draft.section(section, &name);
         }
     }
+    if SECTIONS.first().is_some_and(|first| names_of(first, settings).is_empty()) {
+        draft.config.listeners.remove("");
+    }
+    draft.listeners();
     draft.sinks();
     draft.sizes();
     match draft.mistakes.is_empty() {
@@ -46,10 +52,16 @@ pub(super) fn build(settings: &Settings, whole: Source) -> Result<Loaded, Vec<Mi
 }
 
 /// The names of a section; one without a meaning for those that have none.
-fn names(section: &Section, settings: &Settings) -> Vec<String> {
-    let Some(root) = section.path.strip_suffix('*') else { return vec![String::new()] };
+fn names_of(section: &Section, settings: &Settings) -> Vec<String> {
+    let Some(root) = section.path.strip_suffix('*') else {
+        let optional = SECTIONS.iter().find(|other| other.path.strip_suffix(".*") == Some(section.path));
+        let replaced = optional.is_some_and(|other| !names_of(other, settings).is_empty());
+        let given = settings.options.keys().any(|path| names::section(path).as_deref() == Some(section.path));
+        let left_out = replaced && !given;
+        return if left_out { Vec::new() } else { vec![String::new()] };
+    };
     let below = settings.sections.keys().filter_map(|path| path.strip_prefix(root));
-    below.filter(|name| !name.contains('.')).map(str::to_owned).collect()
+    below.filter(|name| !name.contains('.') && is_name(section, name)).map(str::to_owned).collect()
 }
 
 impl Draft<'_> {
@@ -98,6 +110,21 @@ impl Draft<'_> {
     fn unfit(&mut self, path: &str, words: String) {
         let source = self.given.get(path).unwrap_or(&self.whole).clone();
         self.mistakes.push(Mistake { source, words });
+    }
+
+    fn listeners(&mut self) {
+        let mut seen = BTreeMap::<String, &str>::new();
+        let mut found = Vec::new();
+        for (name, listener) in &self.config.listeners {
+            let free = matches!(listener.address, Address::Tcp(address) if address.port() == 0);
+            let known = name.is_empty() || self.given.contains_key(&format!("{}.address", section(name)));
+            let twin = if free || !known { None } else { seen.insert(listener.address.to_string(), name) };
+            if let Some(twin) = twin {
+                let [path, twin] = [name, twin].map(section);
+                found.push((format!("{path}.address"), format!("{path} and {twin}: two listeners at one address")));
+            }
+        }
+        found.into_iter().for_each(|(path, words)| self.unfit(&path, words));
     }
 
     fn sinks(&mut self) {

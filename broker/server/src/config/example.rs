@@ -15,8 +15,8 @@ const HEAD: &str = "\
 #
 # A variable of the environment goes before the file, and an argument `--set OPTION=VALUE` before
 # both. The variable is WARDER_ and the whole option in capitals, with _ for each dot:
-# WARDER_LISTENER_TLS_CERT_FILE is listener.tls.cert_file. A NAME of audit.NAME and plugins.NAME is
-# in small letters then, and has no - in it: WARDER_AUDIT_MAIN_TYPE is audit.main.type.
+# WARDER_LISTENER_TLS_CERT_FILE is listener.tls.cert_file. The NAME of a section is in small letters
+# then, and has no - in it: WARDER_AUDIT_MAIN_TYPE is audit.main.type. A list has commas there.
 ";
 
 /// Every option with its type, unit, range and default, as a file that can be used.
@@ -27,7 +27,7 @@ pub fn generate() -> String {
 
 fn shown(section: &Section) -> String {
     // A section that nobody needs is an example as a whole.
-    let off = if section.path == "plugins.*" { "#" } else { "" };
+    let off = if section.is_extra() { "#" } else { "" };
     let about = section.about.lines().map(|line| format!("# {line}\n")).collect::<String>();
     let head = format!("{about}{off}[{}]\n", section.named(section.example));
     section.options.iter().fold(head, |text, option| text + &row(section, option, off))
@@ -36,6 +36,9 @@ fn shown(section: &Section) -> String {
 fn row(section: &Section, option: &Opt, off: &str) -> String {
     let mut config = filled();
     let field = (option.field)(&mut config, section.example);
+    if matches!(field, Field::Absent(_)) {
+        return String::new();
+    }
     let (kind, value, key) = (capital(&field.to_string()), field.raw(), option.key);
     let about = option.about;
     let (more, off) = match option.need {
@@ -99,6 +102,8 @@ pub(super) fn effective(loaded: &Loaded) -> Vec<Effective> {
 
 fn present(section: &Section, config: &Config) -> Vec<String> {
     match section.path {
+        "listener" => config.listeners.keys().filter(|name| name.is_empty()).cloned().collect(),
+        "listener.*" => config.listeners.keys().filter(|name| !name.is_empty()).cloned().collect(),
         "audit.*" => config.audit.keys().cloned().collect(),
         "plugins.*" => config.plugins.keys().cloned().collect(),
         _ => vec![String::new()],
@@ -115,14 +120,20 @@ mod tests {
         let standing = Config::parse("example", &text).unwrap();
         let mut expected = filled();
         expected.plugins.clear();
-        expected.listener.tls.client_ca_file = None;
+        expected.listeners.retain(|name, _| name.is_empty());
+        expected.listeners.values_mut().for_each(|listener| listener.tls.client_ca_file = None);
         assert_eq!(standing, expected);
 
         let plain =
             |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned();
         let whole: String = text.lines().map(|line| plain(line) + "\n").collect();
         assert_eq!(Config::parse("example", &whole).unwrap(), filled());
-        let options: usize = SECTIONS.iter().map(|section| section.options.len()).sum();
+        let meant = |section: &&'static Section| {
+            let mut filled = filled();
+            let meant = move |option: &&Opt| !matches!((option.field)(&mut filled, section.example), Field::Absent(_));
+            section.options.iter().filter(meant).count()
+        };
+        let options: usize = SECTIONS.iter().map(|section| meant(&section)).sum();
         assert_eq!(whole.lines().filter(|line| !line.starts_with('#') && line.contains(" = ")).count(), options);
     }
 

@@ -8,7 +8,6 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fmt,
-    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -21,21 +20,28 @@ use crate::{edge::Limits, telemetry::LogFormat};
 
 mod build;
 mod example;
+mod listener;
 mod names;
+mod network;
 mod options;
 mod plugin;
 mod source;
 mod value;
 
 pub use example::{Effective, generate};
+pub use listener::{
+    Address, ClientAuth, ForwardedConfig, ForwardedHeader, ListenerConfig, Mode, Owner, SocketConfig, TlsConfig,
+    TlsVersion, section,
+};
+pub use network::Networks;
 pub use plugin::{PluginConfig, Sha256};
 pub use source::{Mistake, Source};
 
 /// Everything that `serve` needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen.
-    pub listener: ListenerConfig,
+    /// Where to listen, by name; the one without has the empty name. At least one.
+    pub listeners: BTreeMap<String, ListenerConfig>,
     /// Where to keep things.
     pub storage: StorageConfig,
     /// What opens the barrier.
@@ -61,7 +67,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listener: ListenerConfig::default(),
+            listeners: [(String::new(), ListenerConfig::default())].into(),
             storage: StorageConfig::default(),
             seal: SealConfig::default(),
             audit: BTreeMap::new(),
@@ -74,58 +80,6 @@ impl Default for Config {
             unpinned: Vec::new(),
         }
     }
-}
-
-/// The listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenerConfig {
-    /// Address and port; port 0 takes a free one.
-    pub address: SocketAddr,
-    /// Serves plain HTTP: tokens and secrets cross the network readable.
-    pub tls_disable: bool,
-    /// Certificate and key, unless `tls_disable`.
-    pub tls: TlsConfig,
-}
-
-impl Default for ListenerConfig {
-    fn default() -> Self {
-        Self { address: (Ipv4Addr::LOCALHOST, 8200).into(), tls_disable: false, tls: TlsConfig::default() }
-    }
-}
-
-/// TLS of the listener.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsConfig {
-    /// PEM file: the certificate, then its chain.
-    pub cert_file: PathBuf,
-    /// PEM file: the private key.
-    pub key_file: PathBuf,
-    /// PEM file: CAs whose certificates clients show. Without it clients show none.
-    pub client_ca_file: Option<PathBuf>,
-    /// Whether clients must show one.
-    pub client_auth: ClientAuth,
-    /// Oldest TLS that is spoken.
-    pub min_version: TlsVersion,
-}
-
-/// Whether clients must show a certificate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// They may; a bad one is refused.
-    Optional,
-    /// Without one the handshake fails.
-    #[default]
-    Required,
-}
-
-/// A version of TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TlsVersion {
-    /// RFC 5246, for clients that speak nothing newer.
-    V1_2,
-    /// RFC 8446.
-    #[default]
-    V1_3,
 }
 
 /// Where to keep things.

@@ -8,6 +8,8 @@ const PREFIX: &str = "WARDER_";
 /// What a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
+    /// A section that somebody chose the name of.
+    Name,
     /// No option and no section has it.
     Nothing,
     /// An option.
@@ -29,24 +31,43 @@ pub(super) fn find(path: &str) -> Named {
     for (section, option) in options() {
         let whole = format!("{}.{option}", section.path);
         let parts: Vec<&str> = whole.split('.').collect();
-        let begins = asked.iter().zip(&parts).all(|(asked, part)| asked == part || (*part == "*" && is_bare(asked)));
+        let begins = asked.iter().zip(&parts).all(|(asked, part)| fits(section, asked, part));
         if begins && asked.len() == parts.len() {
             return Named::Option;
         }
         if begins && asked.len() < parts.len() {
-            found = Named::Section;
+            let name = parts.get(asked.len() - 1) == Some(&"*");
+            found = if name { Named::Name } else { Named::Section };
         }
     }
     found
 }
 
+fn fits(section: &Section, asked: &str, part: &str) -> bool {
+    asked == part || (part == "*" && is_name(section, asked))
+}
+
+/// Whether a section may have this name: not where an option beside it begins so.
+pub(super) fn is_name(section: &Section, name: &str) -> bool {
+    let beside = SECTIONS.iter().filter(|other| section.path.strip_suffix(".*") == Some(other.path));
+    let taken = beside.flat_map(|other| other.options).any(|option| option.key.split('.').next() == Some(name));
+    is_bare(name) && !taken
+}
+
+/// Whether all that is below a path are names.
+pub(super) fn only_names(path: &str) -> bool {
+    children(path) == ["NAME"]
+}
+
 /// The section of an option's path, with its name.
 pub(super) fn section(path: &str) -> Option<String> {
     let mut parts = path.split('.');
-    let first = parts.next()?;
-    match SECTIONS.iter().find(|section| section.path.split('.').next() == Some(first))? {
-        section if section.has_names() => parts.next().map(|name| section.named(name)),
-        _ => Some(first.to_owned()),
+    let (first, second) = (parts.next()?, parts.next()?);
+    let root = |section: &Section| section.path.split('.').next() == Some(first);
+    let named = |section: &&Section| root(section) && section.has_names() && is_name(section, second);
+    match SECTIONS.iter().find(named) {
+        Some(section) => Some(section.named(second)),
+        None => SECTIONS.iter().any(root).then(|| first.to_owned()),
     }
 }
 
@@ -74,7 +95,7 @@ pub(super) fn variable(name: &str) -> Result<Option<String>, String> {
         let middle = rest.strip_prefix(&*first).and_then(|rest| rest.strip_suffix(&*last));
         match middle {
             Some("") if last.is_empty() => return Ok(Some(format!("{}.{option}", section.path))),
-            Some(name) if !last.is_empty() && is_bare(name) => {
+            Some(name) if !last.is_empty() && is_name(section, &name.to_lowercase()) => {
                 return Ok(Some(format!("{}.{option}", section.named(&name.to_lowercase()))));
             }
             _ => {}
@@ -110,7 +131,7 @@ fn meant(path: &str, what: &str) -> Option<String> {
     }
     let own = |key: &str| key.rsplit('.').next() == Some(last);
     let same: Vec<String> = options()
-        .filter(|(_, key)| what == "option" && own(key))
+        .filter(|(section, key)| what == "option" && own(key) && section.path != "listener.*")
         .map(|(section, key)| format!("{}.{key}", section.named("NAME")))
         .collect();
     (!same.is_empty()).then(|| same.join(" or "))
@@ -123,11 +144,13 @@ fn children(parent: &str) -> Vec<String> {
     for (section, option) in options() {
         let whole = format!("{}.{option}", section.path);
         let parts: Vec<&str> = whole.split('.').collect();
-        let within =
-            parent.is_empty() || parent.split('.').zip(&parts).all(|(asked, part)| asked == *part || *part == "*");
+        let within = parent.is_empty() || parent.split('.').zip(&parts).all(|(asked, part)| fits(section, asked, part));
         match parts.get(depth) {
-            Some(name) if within && parts.len() > depth && !names.iter().any(|known| known == name) => {
-                names.push((*name).to_owned());
+            Some(name) if within && parts.len() > depth => {
+                let name = if *name == "*" { "NAME" } else { name };
+                if !names.iter().any(|known| known == name) {
+                    names.push(name.to_owned());
+                }
             }
             _ => {}
         }

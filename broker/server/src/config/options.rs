@@ -10,7 +10,7 @@ use std::time::Duration;
 use warder_store::sink::Sync;
 
 use super::{
-    AuditKind, ClientAuth, Config, SealKind, StorageKind, TlsConfig, TlsVersion,
+    AuditKind, Config, SealKind, StorageKind, listener,
     value::{Field, absolute, count, file, filter, size, time, word},
 };
 use crate::telemetry::LogFormat;
@@ -79,36 +79,15 @@ pub(super) static SECTIONS: &[Section] = &[
         "listener",
         "Where to listen, and with which certificate. SIGHUP reads the files of tls again: new\n\
          connections get the new certificate, open ones go on.",
-        &[
-            option("address", "Address and port; port 0 takes a free one.", |c, _| {
-                Field::Address(&mut c.listener.address)
-            }),
-            option("tls_disable", "Serves plain HTTP: tokens and secrets cross the network readable.", |c, _| {
-                Field::Flag(&mut c.listener.tls_disable)
-            })
-            .switch(),
-            option("tls.cert_file", "PEM file: the certificate, then its chain.", |c, _| {
-                tls(c, |t| file(&mut t.cert_file))
-            })
-            .required("/etc/warder/tls/cert.pem", "; for plain HTTP set listener.tls_disable = true"),
-            option("tls.key_file", "PEM file: its private key.", |c, _| tls(c, |t| file(&mut t.key_file)))
-                .required("/etc/warder/tls/key.pem", "; for plain HTTP set listener.tls_disable = true"),
-            option("tls.client_ca_file", "PEM file: CAs whose certificates clients show.", |c, _| {
-                tls(c, |t| Field::MaybeFile(&mut t.client_ca_file))
-            })
-            .optional("/etc/warder/tls/clients.pem")
-            .switch(),
-            option("tls.client_auth", "Whether clients must show one, or only may. A bad one is refused.", |c, _| {
-                tls(c, |t| match &t.client_ca_file {
-                    Some(_) => word(&mut t.client_auth, CLIENT_AUTH),
-                    None => Field::Absent("there is no listener.tls.client_ca_file"),
-                })
-            }),
-            option("tls.min_version", "Oldest TLS that is spoken.", |c, _| {
-                tls(c, |t| word(&mut t.min_version, TLS_VERSIONS))
-            }),
-        ],
+        listener::ONE,
     ),
+    Section {
+        path: "listener.*",
+        about: "More listeners, each with a name and with all options of the one above, which can be left out\n\
+                where there is one of these.",
+        example: "local",
+        options: listener::NAMED,
+    },
     section(
         "storage",
         "Where to keep things. All that is kept is encrypted by the barrier.",
@@ -246,13 +225,11 @@ pub(super) static SECTIONS: &[Section] = &[
     ),
 ];
 
-const CLIENT_AUTH: &[(&str, ClientAuth)] = &[("required", ClientAuth::Required), ("optional", ClientAuth::Optional)];
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 const SEALS: &[(&str, SealKind)] = &[("shamir", SealKind::Shamir), ("dev", SealKind::Dev)];
 const SINKS: &[(&str, AuditKind)] = &[("file", AuditKind::File), ("stdout", AuditKind::Stdout)];
 const STORAGE: &[(&str, StorageKind)] = &[("redb", StorageKind::Redb), ("memory", StorageKind::Memory)];
 const SYNCS: &[(&str, Sync)] = &[("effects", Sync::Effects), ("always", Sync::Always), ("never", Sync::Never)];
-const TLS_VERSIONS: &[(&str, TlsVersion)] = &[("1.3", TlsVersion::V1_3), ("1.2", TlsVersion::V1_2)];
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -266,28 +243,21 @@ const fn section(path: &'static str, about: &'static str, options: &'static [Opt
     Section { path, about, example: "", options }
 }
 
-const fn option(key: &'static str, about: &'static str, field: At) -> Opt {
+pub(super) const fn option(key: &'static str, about: &'static str, field: At) -> Opt {
     Opt { key, about, need: Need::Default, switch: false, field }
 }
 
 impl Opt {
-    const fn optional(self, example: &'static str) -> Self {
+    pub(super) const fn optional(self, example: &'static str) -> Self {
         Self { need: Need::Optional { example }, ..self }
     }
 
-    const fn required(self, example: &'static str, hint: &'static str) -> Self {
+    pub(super) const fn required(self, example: &'static str, hint: &'static str) -> Self {
         Self { need: Need::Required { example, hint }, ..self }
     }
 
-    const fn switch(self) -> Self {
+    pub(super) const fn switch(self) -> Self {
         Self { switch: true, ..self }
-    }
-}
-
-fn tls<'a>(config: &'a mut Config, field: fn(&'a mut TlsConfig) -> Field<'a>) -> Field<'a> {
-    match config.listener.tls_disable {
-        true => Field::Absent("listener.tls_disable is true: keep one of them"),
-        false => field(&mut config.listener.tls),
     }
 }
 
@@ -306,6 +276,11 @@ impl Section {
     /// Whether there is one for each name.
     pub(super) fn has_names(&self) -> bool {
         self.path.ends_with(".*")
+    }
+
+    /// Whether it is an example as a whole: nobody needs one.
+    pub(super) fn is_extra(&self) -> bool {
+        matches!(self.path, "listener.*" | "plugins.*")
     }
 
     /// Its own path, with this name.
@@ -335,6 +310,9 @@ mod tests {
         for section in SECTIONS {
             for option in section.options.iter().filter(|option| option.need == Need::Default) {
                 let mut config = super::super::example::filled();
+                if matches!((option.field)(&mut config, section.example), Field::Absent(_)) {
+                    continue;
+                }
                 let raw = (option.field)(&mut config, section.example).raw();
                 let told = (option.field)(&mut config, section.example).set(&raw);
                 assert_eq!(told, Ok(()), "{}.{}", section.path, option.key);

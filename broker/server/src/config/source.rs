@@ -100,13 +100,16 @@ impl Settings {
                 if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
             match (names::find(&path), value.get_ref()) {
                 (Named::Option, value) => self.set(path, source, raw(value)),
-                (Named::Section, DeValue::Table(inner)) => {
+                (Named::Name | Named::Section, DeValue::Table(inner)) => {
                     self.sections.entry(path.clone()).or_insert(source);
                     self.table(file, &path, inner);
                 }
+                (Named::Name, _) if names::only_names(prefix) => {
+                    self.wrong(source, format!("{path} is a section, [{path}], and no option"));
+                }
                 (Named::Section, _) => self.wrong(source, format!("{path} is a section, [{path}], and no option")),
                 (Named::Nothing, DeValue::Table(_)) => self.wrong(source, names::unknown(&path, "section")),
-                (Named::Nothing, _) => self.wrong(source, names::unknown(&path, "option")),
+                (Named::Name | Named::Nothing, _) => self.wrong(source, names::unknown(&path, "option")),
             }
         }
     }
@@ -152,9 +155,15 @@ impl File<'_> {
     }
 }
 
+/// All of them, if each is a text.
+fn texts<'v>(all: impl Iterator<Item = &'v DeValue<'v>>) -> Option<Vec<String>> {
+    let text = |one: &DeValue<'_>| one.as_str().map(str::to_owned);
+    all.map(text).collect()
+}
+
 fn raw(value: &DeValue<'_>) -> Raw {
     match value {
-        DeValue::Array(_) => Raw::Odd("a list"),
+        DeValue::Array(all) => texts(all.iter().map(|one| one.get_ref())).map_or(Raw::Odd("a list"), Raw::List),
         DeValue::Boolean(flag) => Raw::Boolean(*flag),
         DeValue::Datetime(_) => Raw::Odd("a date or a time of day"),
         DeValue::Float(_) => Raw::Odd("a number with a fraction, without quotes"),

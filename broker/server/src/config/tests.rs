@@ -36,7 +36,7 @@ fn mistakes(text: &str) -> Vec<String> {
 #[test]
 fn a_whole_file_is_read() {
     let config = Config::parse("w.toml", WHOLE).unwrap();
-    assert_eq!(config.listener.tls.client_ca_file, Some("clients.pem".into()));
+    assert_eq!(config.listeners[""].tls.client_ca_file, Some("clients.pem".into()));
     assert_eq!(config.storage, StorageConfig { kind: StorageKind::Redb, path: "/var/lib/warder/warder.redb".into() });
     assert_eq!(config.audit["main"].path, PathBuf::from("/var/log/warder/audit.log"));
     assert_eq!(config.audit["console"].kind, AuditKind::Stdout);
@@ -83,6 +83,52 @@ fn a_switch_that_is_not_understood_leads_to_no_other_mistake() {
 }
 
 #[test]
+fn there_can_be_more_listeners_with_a_name_each() {
+    let more = "[listener.local]\naddress = \"unix:/run/w.sock\"\nsocket_mode = \"0660\"\nsocket_owner = \":ops\"\n\
+                [listener.old]\naddress = \"127.0.0.1:1\"\n[listener.old.tls]\ncert_file = \"c\"\nkey_file = \"k\"\n";
+    let config = Config::parse("w.toml", &format!("{WHOLE}{more}")).unwrap();
+    assert_eq!(config.listeners.keys().map(String::as_str).collect::<Vec<_>>(), ["", "local", "old"]);
+    let local = &config.listeners["local"];
+    assert_eq!((local.address.to_string().as_str(), local.socket.mode), ("unix:/run/w.sock", Mode(0o660)));
+    assert_eq!(config.listeners["old"].tls.cert_file, PathBuf::from("c"));
+    let start = WHOLE.find("[storage]").unwrap();
+    let config = Config::parse("w.toml", &format!("{}{more}", &WHOLE[start..])).unwrap();
+    assert_eq!(config.listeners.keys().map(String::as_str).collect::<Vec<_>>(), ["local", "old"]);
+}
+
+#[test]
+fn mistakes_of_every_listener_are_told_at_once() {
+    let more = "[listener.a]\ntls_disable = true\n[listener.b]\naddress = \"127.0.0.1:8200\"\ntls_disable = true\n\
+                socket_mode = \"0600\"\n[listener.c]\naddress = \"unix:w.sock\"\ntls.cert_file = \"a\"\nport = 1\n\
+                [listener.d]\naddress = \"unix:/w.sock\"\nsocket_mode = \"rw\"\n";
+    let at = WHOLE.lines().count();
+    let told = mistakes(&format!("{WHOLE}{more}"));
+    let expected = [
+        (1, 2, "listener.a.address is missing: expected an address and a port"),
+        (4, 1, "listener.b and listener: two listeners at one address"),
+        (6, 1, "listener.b.socket_mode has no meaning here: the address is no unix socket"),
+        (8, 1, "listener.c.address: expected an address and a port such as"),
+        (9, 1, "listener.c.tls.cert_file has no meaning here: a unix socket is served without TLS"),
+        (10, 1, "unknown option listener.c.port: listener.c has address, tls_disable, tls, socket_mode, socket_owner"),
+        (13, 1, "listener.d.socket_mode: expected permissions as chmod takes them, such as \"0660\", found \"rw\""),
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for (told, (line, _, words)) in told.iter().zip(expected) {
+        let place = told.strip_prefix(&format!("w.toml:{}:", at + line)).unwrap_or_else(|| panic!("{line}: {told}"));
+        assert!(place.contains(words), "{told} is not {words}");
+    }
+}
+
+#[test]
+fn a_listeners_name_is_none_of_its_options() {
+    let told = mistakes(&format!("{WHOLE}[listener.tls]\naddress = \"127.0.0.1:1\"\n"));
+    assert!(
+        told.iter().any(|told| told.contains("duplicate key") || told.contains("listener.tls.address")),
+        "{told:#?}"
+    );
+}
+
+#[test]
 fn what_contradicts_itself_is_refused_at_its_line() {
     for (from, to, told) in [
         (
@@ -103,7 +149,7 @@ fn what_contradicts_itself_is_refused_at_its_line() {
         (
             "tls.client_ca_file = \"clients.pem\"",
             "tls.client_auth = \"optional\"",
-            "w.toml:6:5: listener.tls.client_auth has no meaning here: there is no listener.tls.client_ca_file",
+            "w.toml:6:5: listener.tls.client_auth has no meaning here: there is no tls.client_ca_file",
         ),
         (
             "[plugins.notes]",

@@ -1,8 +1,8 @@
 //! Types of options: how each is read, shown and described.
 
-use std::{fmt, net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
 
-use super::plugin::Sha256;
+use super::{listener::Address, network::Networks, plugin::Sha256};
 use crate::telemetry;
 
 /// Longest wrong text that an error repeats, characters.
@@ -13,6 +13,8 @@ const SHOWN: usize = 64;
 pub(super) enum Raw {
     /// `true` or `false`.
     Boolean(bool),
+    /// Texts, of a list.
+    List(Vec<String>),
     /// A whole number that is not negative.
     Number(u64),
     /// Something that no option takes, by its name.
@@ -27,8 +29,8 @@ pub(super) enum Raw {
 pub(super) enum Field<'a> {
     /// No meaning beside another option, and why.
     Absent(&'static str),
-    /// An address with a port.
-    Address(&'a mut SocketAddr),
+    /// An address with a port, or a unix socket.
+    Address(&'a mut Address),
     /// A whole number.
     Count(&'a mut dyn Number, RangeInclusive<u64>),
     /// A SHA-256.
@@ -46,6 +48,11 @@ pub(super) enum Field<'a> {
     Flag(&'a mut bool),
     /// A path that may be missing.
     MaybeFile(&'a mut Option<PathBuf>),
+    /// Networks.
+    #[expect(dead_code, reason = "the options that take them follow")]
+    Networks(&'a mut Networks),
+    /// A text with a form of its own.
+    Parsed(&'a mut dyn Parsed),
     /// Bytes.
     Size(&'a mut dyn Number, RangeInclusive<u64>),
     /// A duration.
@@ -60,6 +67,16 @@ pub(super) trait Number {
     fn get(&self) -> u64;
     /// Saturates.
     fn set(&mut self, number: u64);
+}
+
+/// A text with a form of its own.
+pub(super) trait Parsed {
+    /// Takes it, if it has the form.
+    fn read(&mut self, text: &str) -> Option<()>;
+    /// As one would write it; none when there is none.
+    fn shown(&self) -> Option<String>;
+    /// The form, for errors.
+    fn expected(&self) -> &'static str;
 }
 
 /// One of a few words.
@@ -158,7 +175,14 @@ impl Field<'_> {
     fn read(&mut self, raw: &Raw) -> Option<()> {
         match self {
             Self::Absent(_) => return None,
-            Self::Address(slot) => **slot = raw.text()?.parse().ok()?,
+            Self::Address(slot) => {
+                let text = raw.text()?;
+                if Address::is_unix(text) {
+                    // Well or not: what has a meaning for a unix socket has it here.
+                    **slot = Address::Unix(PathBuf::new());
+                }
+                **slot = text.parse().ok()?;
+            }
             Self::Count(slot, range) => slot.set(raw.number().filter(|number| range.contains(number))?),
             Self::Digest(slot) => **slot = Sha256::parse(raw.text()?)?,
             Self::File { path, absolute } => {
@@ -167,6 +191,8 @@ impl Field<'_> {
             Self::Filter(slot) => **slot = raw.text().filter(|text| telemetry::is_filter(text))?.to_owned(),
             Self::Flag(slot) => **slot = raw.flag()?,
             Self::MaybeFile(slot) => **slot = Some(raw.path()?),
+            Self::Networks(slot) => **slot = raw.networks()?,
+            Self::Parsed(slot) => slot.read(raw.text()?)?,
             Self::Size(slot, range) => slot.set(bytes(raw.text()?).filter(|size| range.contains(size))?),
             Self::Time(slot, range) => **slot = span(raw.text()?).filter(|time| range.contains(time))?,
             Self::Word(slot) => return slot.choose(raw.text()?).then_some(()),
@@ -186,6 +212,8 @@ impl Field<'_> {
             Self::Filter(slot) => Raw::Text((**slot).clone()),
             Self::Flag(slot) => Raw::Boolean(**slot),
             Self::MaybeFile(slot) => slot.as_ref().map_or(Raw::Odd("nothing"), path),
+            Self::Networks(slot) => Raw::List(slot.words()),
+            Self::Parsed(slot) => slot.shown().map_or(Raw::Odd("nothing"), Raw::Text),
             Self::Size(slot, _) => Raw::Text(shown_bytes(slot.get())),
             Self::Time(slot, _) => Raw::Text(shown_span(**slot)),
             Self::Word(slot) => Raw::Text(slot.word().to_owned()),
@@ -198,7 +226,9 @@ impl fmt::Display for Field<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent(why) => f.write_str(why),
-            Self::Address(_) => f.write_str("an address and a port, such as \"127.0.0.1:8200\""),
+            Self::Address(_) => {
+                f.write_str("an address and a port such as \"127.0.0.1:8200\", or \"unix:/absolute/path\"")
+            }
             Self::Count(_, range) => write!(f, "a whole number from {} to {}", range.start(), range.end()),
             Self::Digest(_) => f.write_str("64 hexadecimal digits, as sha256sum prints them"),
             Self::File { absolute: true, .. } => f.write_str("the path of a file, absolute"),
@@ -207,6 +237,10 @@ impl fmt::Display for Field<'_> {
                 "\"error\", \"warn\", \"info\", \"debug\", \"trace\", or more such as \"info,warder=debug\"",
             ),
             Self::Flag(_) => f.write_str("true or false"),
+            Self::Networks(_) => {
+                f.write_str("a list of networks, such as [\"10.0.0.0/8\", \"2001:db8::/32\", \"unix\"]")
+            }
+            Self::Parsed(slot) => f.write_str(slot.expected()),
             Self::Size(_, range) => {
                 let [from, to] = [range.start(), range.end()].map(|size| shown_bytes(*size));
                 write!(f, "a size from \"{from}\" to \"{to}\", in B, KiB, MiB or GiB")
@@ -235,6 +269,15 @@ impl Raw {
         self.text().filter(|text| !text.is_empty() && !text.contains(char::is_control)).map(PathBuf::from)
     }
 
+    /// A list, or one text with commas.
+    fn networks(&self) -> Option<Networks> {
+        match self {
+            Self::List(words) => Networks::parse(words.iter().map(String::as_str)),
+            Self::Text(text) | Self::Word(text) => Networks::parse(text.split(',').filter(|word| !word.is_empty())),
+            _ => None,
+        }
+    }
+
     fn flag(&self) -> Option<bool> {
         match self {
             Self::Boolean(flag) => Some(*flag),
@@ -254,6 +297,7 @@ impl Raw {
     /// For errors: words in place of what is better not repeated.
     fn found(&self) -> String {
         match self {
+            Self::List(_) => "a list".to_owned(),
             Self::Text(text) | Self::Word(text) if text.contains('\n') => "text of several lines".to_owned(),
             Self::Text(text) | Self::Word(text) if text.chars().count() > SHOWN => {
                 format!("text of {} characters", text.chars().count())
@@ -266,6 +310,7 @@ impl Raw {
     pub(super) fn json(&self) -> serde_json::Value {
         match self {
             Self::Boolean(flag) => (*flag).into(),
+            Self::List(words) => words.as_slice().into(),
             Self::Number(number) => (*number).into(),
             Self::Odd(_) => serde_json::Value::Null,
             Self::Text(text) | Self::Word(text) => text.as_str().into(),
@@ -278,6 +323,7 @@ impl fmt::Display for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Boolean(flag) => write!(f, "{flag}"),
+            Self::List(words) => write!(f, "{}", serde_json::Value::from(words.as_slice())),
             Self::Number(number) => write!(f, "{number}"),
             Self::Odd(what) => f.write_str(what),
             // A JSON string is a TOML string.
@@ -345,7 +391,7 @@ mod tests {
         let key = "-----BEGIN PRIVATE KEY-----\nMC4CAQ\n-----END PRIVATE KEY-----\n";
         let told = file(&mut path).set(&Raw::Text(key.to_owned()));
         assert_eq!(told, Err("expected the path of a file, found text of several lines".to_owned()));
-        let mut address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut address = Address::default();
         let told = Field::Address(&mut address).set(&Raw::Text("x".repeat(65)));
         assert!(told.is_err_and(|words| words.ends_with("found text of 65 characters")));
     }

@@ -142,6 +142,7 @@ impl Server {
             storage: "memory",
             ids: Ids::new(),
             streams: grpc::Streams::new(tokio::sync::watch::channel(false).1),
+            room: Arc::new(tokio::sync::Semaphore::new(1)),
         })))
     }
 

@@ -62,6 +62,8 @@ pub(crate) struct Edge {
     pub(crate) storage: &'static str,
     pub(crate) ids: ids::Ids,
     pub(crate) streams: grpc::Streams,
+    /// Places for connections of all listeners.
+    pub(crate) room: Arc<tokio::sync::Semaphore>,
 }
 
 /// One request, bounded and decoded, on its way to a handler.

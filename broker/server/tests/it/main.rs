@@ -8,6 +8,7 @@ mod config;
 mod every_door;
 mod every_method;
 mod hostile;
+mod listeners;
 mod metrics;
 mod openssl;
 mod quick_start;

@@ -140,7 +140,7 @@ fn replace(folder: &Path, authority: &Authority) {
     fs::rename(key, folder.join("server.key")).unwrap();
 }
 
-fn until(what: &str, mut reached: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut reached: impl FnMut() -> bool) {
     let start = Instant::now();
     while !reached() {
         assert!(start.elapsed() < PATIENCE, "never {what}");

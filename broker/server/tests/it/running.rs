@@ -13,6 +13,8 @@ pub(crate) struct Running {
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) token: String,
+    /// Where it listens beside: the lines of `serve` after the first.
+    pub(crate) beside: Vec<String>,
 }
 
 impl Running {
@@ -38,7 +40,7 @@ impl Running {
         };
         let address = after("address").trim_start_matches("http://").parse().unwrap();
         let token = after("root token");
-        Self { child, address, token }
+        Self { child, address, token, beside: Vec::new() }
     }
 
     /// Starts `warder serve` over a store in `folder`, sealed with key shares; `tls` is the part of
@@ -70,9 +72,14 @@ impl Running {
             .stderr(log)
             .spawn()
             .unwrap();
-        let first = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
-        let address = first.rsplit("//").next().unwrap().parse().unwrap();
-        Self { child, address, token: String::new() }
+        let (mut lines, mut first) = (BufReader::new(child.stdout.take().unwrap()), String::new());
+        lines.read_line(&mut first).unwrap();
+        assert!(first.ends_with('\n'), "it did not start");
+        let address = first.trim().rsplit("//").next().unwrap();
+        let address = address.parse().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
+        // They come in one piece.
+        let beside = std::str::from_utf8(lines.buffer()).unwrap().lines().map(str::to_owned).collect();
+        Self { child, address, token: String::new(), beside }
     }
 
     /// The same, asked with this token.
