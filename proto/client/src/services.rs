@@ -1,0 +1,144 @@
+//! Every method of every service: its message in, its message out.
+
+use warder_proto::v1::{
+    audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient,
+    mount_service_client::MountServiceClient, policy_service_client::PolicyServiceClient,
+    secrets_service_client::SecretsServiceClient, sys_service_client::SysServiceClient,
+    token_service_client::TokenServiceClient,
+};
+
+use crate::{client::Client, error::Error, proto, retry::Kind};
+
+macro_rules! service {
+    ($(#[$doc:meta])* $name:ident $client:ident { $($(#[$words:meta])* $kind:ident $method:ident($asked:ident) -> $answer:ident;)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name<'a>(pub(crate) &'a Client);
+
+        impl $name<'_> { $(
+            $(#[$words])*
+            ///
+            /// # Errors
+            #[doc = concat!("Those of the method, told by [`Error::code`].")]
+            pub async fn $method(self, asked: proto::$asked) -> Result<proto::$answer, Error> {
+                let send = |client: Client, request| async move {
+                    let largest = client.largest();
+                    let mut grpc = $client::with_origin(client.wire(), client.wire().origin());
+                    grpc = grpc.max_decoding_message_size(largest);
+                    grpc.$method(request).await
+                };
+                Box::pin(self.0.call(Kind::$kind, asked, send)).await
+            }
+        )* }
+    };
+}
+
+service! {
+    /// `SecretsService`: values, versions, names.
+    SecretsApi SecretsServiceClient {
+        /// Reads a secret.
+        Read get(SecretsServiceGetRequest) -> SecretsServiceGetResponse;
+        /// Reads up to 100 secrets, each decided by itself.
+        Read batch_get(SecretsServiceBatchGetRequest) -> SecretsServiceBatchGetResponse;
+        /// Stores a new version.
+        Write put(SecretsServicePutRequest) -> SecretsServicePutResponse;
+        /// Merges into the current version.
+        Write patch(SecretsServicePatchRequest) -> SecretsServicePatchResponse;
+        /// Soft-deletes the latest version, or the named ones.
+        Write delete(SecretsServiceDeleteRequest) -> SecretsServiceDeleteResponse;
+        /// Restores soft-deleted versions.
+        Write undelete(SecretsServiceUndeleteRequest) -> SecretsServiceUndeleteResponse;
+        /// Removes the named versions for good.
+        Write destroy(SecretsServiceDestroyRequest) -> SecretsServiceDestroyResponse;
+        /// Has the backend make a new value.
+        Write rotate(SecretsServiceRotateRequest) -> SecretsServiceRotateResponse;
+        /// Lists the names in a folder.
+        Read list(SecretsServiceListRequest) -> SecretsServiceListResponse;
+        /// Tells what is known of a secret's versions.
+        Read versions(SecretsServiceVersionsRequest) -> SecretsServiceVersionsResponse;
+    }
+}
+
+service! {
+    /// `TokenService`: tokens, one's own and others'.
+    TokensApi TokenServiceClient {
+        /// Tells what the own token is.
+        Read lookup_self(TokenServiceLookupSelfRequest) -> TokenServiceLookupSelfResponse;
+        /// Renews the own token; doing so twice does no harm.
+        Read renew_self(TokenServiceRenewSelfRequest) -> TokenServiceRenewSelfResponse;
+        /// Revokes the own token and its children.
+        Write revoke_self(TokenServiceRevokeSelfRequest) -> TokenServiceRevokeSelfResponse;
+        /// Creates a child token.
+        Write create(TokenServiceCreateRequest) -> TokenServiceCreateResponse;
+        /// Lists the accessors of all tokens.
+        Read list(TokenServiceListRequest) -> TokenServiceListResponse;
+        /// Tells what a token is, by its accessor.
+        Read lookup(TokenServiceLookupRequest) -> TokenServiceLookupResponse;
+        /// Renews a token by its accessor; doing so twice does no harm.
+        Read renew(TokenServiceRenewRequest) -> TokenServiceRenewResponse;
+        /// Revokes a token by its accessor.
+        Write revoke(TokenServiceRevokeRequest) -> TokenServiceRevokeResponse;
+    }
+}
+
+service! {
+    /// `PolicyService`: policies, and why they decide as they do.
+    PoliciesApi PolicyServiceClient {
+        /// Lists the names of all policies.
+        Read list(PolicyServiceListRequest) -> PolicyServiceListResponse;
+        /// Reads a policy.
+        Read get(PolicyServiceGetRequest) -> PolicyServiceGetResponse;
+        /// Writes a policy.
+        Write put(PolicyServicePutRequest) -> PolicyServicePutResponse;
+        /// Removes a policy.
+        Write delete(PolicyServiceDeleteRequest) -> PolicyServiceDeleteResponse;
+        /// Tells which rule decides, and why.
+        Read explain(PolicyServiceExplainRequest) -> PolicyServiceExplainResponse;
+    }
+}
+
+service! {
+    /// `MountService`: what is mounted, and what could be.
+    MountsApi MountServiceClient {
+        /// Lists all mounts.
+        Read list(MountServiceListRequest) -> MountServiceListResponse;
+        /// Tells of one mount.
+        Read get(MountServiceGetRequest) -> MountServiceGetResponse;
+        /// Binds a plugin to a path.
+        Write enable(MountServiceEnableRequest) -> MountServiceEnableResponse;
+        /// Removes a mount and all that it holds.
+        Write disable(MountServiceDisableRequest) -> MountServiceDisableResponse;
+        /// Lists the plugins that can be mounted.
+        Read list_plugins(MountServiceListPluginsRequest) -> MountServiceListPluginsResponse;
+    }
+}
+
+service! {
+    /// `SysService`: the seal.
+    SysApi SysServiceClient {
+        /// Tells where the seal stands.
+        Read status(SysServiceStatusRequest) -> SysServiceStatusResponse;
+        /// Makes the keys, once.
+        Write init(SysServiceInitRequest) -> SysServiceInitResponse;
+        /// Gives one key share.
+        Write unseal(SysServiceUnsealRequest) -> SysServiceUnsealResponse;
+        /// Closes the barrier.
+        Write seal(SysServiceSealRequest) -> SysServiceSealResponse;
+    }
+}
+
+service! {
+    /// `AuditService`: the audit sinks.
+    AuditApi AuditServiceClient {
+        /// Lists the audit sinks and how they do.
+        Read list_sinks(AuditServiceListSinksRequest) -> AuditServiceListSinksResponse;
+    }
+}
+
+service! {
+    /// `AuthService`: logging in.
+    AuthApi AuthServiceClient {
+        /// Turns a proof of identity into a token.
+        Write login(AuthServiceLoginRequest) -> AuthServiceLoginResponse;
+    }
+}
