@@ -239,6 +239,7 @@ async fn broker(directory: &std::path::Path) -> Result<Arc<Broker>> {
     Ok(Broker::new(Parts {
         storage: store.storage,
         seal: store.seal,
+        keyring: store.keyring,
         plugins: Arc::new(plugins),
         audit: audit.map_err(|why| why.chain())?,
         clock,

@@ -5,7 +5,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     ops::Bound,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -13,8 +16,11 @@ use tokio::sync::Notify;
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    port::storage::{
-        Batch, Change, Check, Entry, Observer, Outcome, Revision, Snapshot, Storage, Watch, WatchEnd, Write,
+    port::{
+        keyring::{KeyStatus, Keyring, Step},
+        storage::{
+            Batch, Change, Check, Entry, Observer, Outcome, Revision, Snapshot, Storage, Watch, WatchEnd, Write,
+        },
     },
 };
 
@@ -201,5 +207,25 @@ impl Watch for Follow {
 impl fmt::Debug for MemoryStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStorage").field("revision", &self.state().revision).finish_non_exhaustive()
+    }
+}
+
+/// A keyring of storage that encrypts nothing: it counts its terms.
+#[derive(Debug, Default)]
+pub struct Terms(AtomicU32);
+
+#[async_trait]
+impl Keyring for Terms {
+    fn key_status(&self) -> Result<KeyStatus> {
+        let term = self.0.load(Ordering::Relaxed) + 1;
+        Ok(KeyStatus { term, oldest: term, terms: 1, ..KeyStatus::default() })
+    }
+
+    async fn rotate(&self) -> Result<u32> {
+        Ok(self.0.fetch_add(1, Ordering::Relaxed) + 2)
+    }
+
+    async fn rewrap(&self) -> Result<Step> {
+        Ok(Step::Idle)
     }
 }

@@ -184,6 +184,7 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>, metrics: &Metrics) -> Re
     Ok(Broker::new(Parts {
         storage: store.storage,
         seal: store.seal,
+        keyring: store.keyring,
         plugins: Arc::new(catalog),
         audit,
         clock,
@@ -236,7 +237,10 @@ impl Wired {
     pub(crate) fn serve(self) -> Running {
         let Self { broker, listeners, edge, stop } = self;
         let stopped = stop.subscribe();
-        let mut tasks = vec![tokio::spawn(tick(broker.clone(), stopped.clone()))];
+        let mut tasks = vec![
+            tokio::spawn(tick(broker.clone(), stopped.clone())),
+            tokio::spawn(rewrap(broker.clone(), stopped.clone())),
+        ];
         let listening: Vec<_> = listeners.iter().map(|listener| listener.listening().clone()).collect();
         let tls = listeners.iter().filter_map(|listener| listener.tls().cloned()).collect();
         for listener in listeners {
@@ -292,6 +296,18 @@ async fn tick(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
             // The watched value is a guard that must not live across an await.
             () = async { drop(stopped.wait_for(|stop| *stop).await) } => return,
             _ = period.tick() => broker.tick().await,
+        }
+    }
+}
+
+/// Moves values to the newest term of the keyring, step by step; a step is finished.
+async fn rewrap(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let pause = broker.rewrap().await;
+        tokio::select! {
+            // As above.
+            () = async { drop(stopped.wait_for(|stop| *stop).await) } => return,
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

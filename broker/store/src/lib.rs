@@ -11,7 +11,7 @@ pub mod sink;
 
 use std::{fmt, io, sync::Arc, thread};
 
-use warder_core::port::{seal::Seal, storage::Storage};
+use warder_core::port::{keyring::Keyring, seal::Seal, storage::Storage};
 
 pub use self::{barrier::Barrier, engine::EngineConfig, seal::SealConfig};
 
@@ -30,7 +30,9 @@ pub struct Store {
     pub storage: Arc<dyn Storage>,
     /// Core's seal port.
     pub seal: Arc<dyn Seal>,
-    /// The same barrier, for rotation and rewrapping.
+    /// Core's keyring port: the terms behind that storage.
+    pub keyring: Arc<dyn Keyring>,
+    /// The same barrier.
     pub barrier: Arc<Barrier>,
 }
 
@@ -63,7 +65,8 @@ pub enum OpenError {
 pub fn open(config: &StoreConfig) -> Result<Store, OpenError> {
     let barrier = Arc::new(Barrier::new(engine::open(&config.engine)?));
     let seal = wait(seal::open(config.seal, &barrier, config.engine.clone()))??;
-    Ok(Store { storage: Arc::clone(&barrier) as Arc<dyn Storage>, seal, barrier })
+    let (storage, keyring) = (Arc::clone(&barrier) as Arc<dyn Storage>, Arc::clone(&barrier) as Arc<dyn Keyring>);
+    Ok(Store { storage, seal, keyring, barrier })
 }
 
 /// Runs `work` on a thread of its own: the caller may or may not be inside a runtime.

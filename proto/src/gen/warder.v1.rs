@@ -5562,6 +5562,53 @@ pub struct SysServiceSealRequest {}
 /// Nothing to say: the barrier is closed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SysServiceSealResponse {}
+/// Adds a key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceRotateRequest {}
+/// Nothing to say: the key is in use.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceRotateResponse {}
+/// Asks about the keys.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceKeyStatusRequest {}
+/// The keys that values are encrypted under.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceKeyStatusResponse {
+    /// The term that new values are encrypted under.
+    #[prost(uint32, tag = "1")]
+    pub term: u32,
+    /// When it was made. Unset for one of a store that did not keep it.
+    #[prost(message, optional, tag = "2")]
+    pub installed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Values encrypted under it, rounded up after a restart.
+    #[prost(uint64, tag = "3")]
+    pub encryptions: u64,
+    /// The oldest term that is kept.
+    #[prost(uint32, tag = "4")]
+    pub oldest_term: u32,
+    /// Terms that are kept: more than one until every value is under the newest.
+    #[prost(uint64, tag = "5")]
+    pub terms: u64,
+    /// How far old values were moved.
+    #[prost(message, optional, tag = "6")]
+    pub rewrap: ::core::option::Option<KeyRewrap>,
+}
+/// Moving old values to the newest term.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyRewrap {
+    /// Whether there is still something to do.
+    #[prost(bool, tag = "1")]
+    pub pending: bool,
+    /// Values looked at in this pass over the store.
+    #[prost(uint64, tag = "2")]
+    pub checked: u64,
+    /// Values moved since the barrier was opened.
+    #[prost(uint64, tag = "3")]
+    pub moved: u64,
+    /// Values that do not open: the terms they may need are kept.
+    #[prost(uint64, tag = "4")]
+    pub broken: u64,
+}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod sys_service_client {
@@ -5576,7 +5623,7 @@ pub mod sys_service_client {
     use tonic::codegen::http::Uri;
     /// The seal: what opens and closes the barrier around all that is stored.
     ///
-    /// All but `Seal` answer without a token, sealed or not. Whether secrets can be read is also what
+    /// `Status`, `Init` and `Unseal` answer without a token, sealed or not. Whether secrets can be read is also what
     /// `grpc.health.v1.Health` says.
     #[derive(Debug, Clone)]
     pub struct SysServiceClient<T> {
@@ -5754,6 +5801,61 @@ pub mod sys_service_client {
             req.extensions_mut().insert(GrpcMethod::new("warder.v1.SysService", "Seal"));
             self.inner.unary(req, path, codec).await
         }
+        /// Encrypts what is written from now on under a new key, the newest term. Values that are there
+        /// already are moved to it in the background; `KeyStatus` tells how far that has come.
+        ///
+        /// REST twin: `POST /api/v1/sys/rotate`.
+        pub async fn rotate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SysServiceRotateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceRotateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/Rotate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SysService", "Rotate"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells which keys there are, and how far old values were moved to the newest.
+        ///
+        /// REST twin: `GET /api/v1/sys/key-status`.
+        pub async fn key_status(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SysServiceKeyStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceKeyStatusResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/KeyStatus",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SysService", "KeyStatus"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -5811,10 +5913,31 @@ pub mod sys_service_server {
             tonic::Response<super::SysServiceSealResponse>,
             tonic::Status,
         >;
+        /// Encrypts what is written from now on under a new key, the newest term. Values that are there
+        /// already are moved to it in the background; `KeyStatus` tells how far that has come.
+        ///
+        /// REST twin: `POST /api/v1/sys/rotate`.
+        async fn rotate(
+            &self,
+            request: tonic::Request<super::SysServiceRotateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceRotateResponse>,
+            tonic::Status,
+        >;
+        /// Tells which keys there are, and how far old values were moved to the newest.
+        ///
+        /// REST twin: `GET /api/v1/sys/key-status`.
+        async fn key_status(
+            &self,
+            request: tonic::Request<super::SysServiceKeyStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceKeyStatusResponse>,
+            tonic::Status,
+        >;
     }
     /// The seal: what opens and closes the barrier around all that is stored.
     ///
-    /// All but `Seal` answer without a token, sealed or not. Whether secrets can be read is also what
+    /// `Status`, `Init` and `Unseal` answer without a token, sealed or not. Whether secrets can be read is also what
     /// `grpc.health.v1.Health` says.
     #[derive(Debug)]
     pub struct SysServiceServer<T> {
@@ -6057,6 +6180,96 @@ pub mod sys_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SealSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/Rotate" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<super::SysServiceRotateRequest>
+                    for RotateSvc<T> {
+                        type Response = super::SysServiceRotateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SysServiceRotateRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::rotate(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/KeyStatus" => {
+                    #[allow(non_camel_case_types)]
+                    struct KeyStatusSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<super::SysServiceKeyStatusRequest>
+                    for KeyStatusSvc<T> {
+                        type Response = super::SysServiceKeyStatusResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SysServiceKeyStatusRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::key_status(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = KeyStatusSvc(inner);
                         let codec = crate::codec::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

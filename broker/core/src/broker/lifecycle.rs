@@ -1,22 +1,28 @@
 //! From a closed store to an open broker and back, and the housekeeping in between.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::MutexGuard;
+use tokio::{sync::MutexGuard, time::Instant};
 
 use super::Broker;
 use crate::{
     audit::{Entry, Outcome, Record},
     error::{Error, Result},
     identity::Peer,
-    port::{seal::SealStatus, storage},
+    port::{keyring::Step, seal::SealStatus, storage},
     secret::Secret,
 };
 
 const SALTS: &str = "core/audit/salt/";
 /// Expired tokens removed by one tick.
 const EXPIRED_AT_ONCE: usize = 1000;
+/// Until somebody looks again whether values must be moved to a newer term.
+const REWRAP_IDLE: Duration = Duration::from_secs(1);
+/// Until somebody looks again whether those who are waited for are done.
+const REWRAP_WAIT: Duration = Duration::from_millis(100);
+/// After a step that failed.
+const REWRAP_FAILED: Duration = Duration::from_secs(5);
 
 /// What `init` shows once and keeps nowhere.
 #[derive(Debug)]
@@ -107,6 +113,27 @@ impl Broker {
         }
         if let Err(error) = self.sys.tokens.expire(EXPIRED_AT_ONCE).await {
             tracing::warn!(error = %error.chain(), "expired tokens were not removed; trying again");
+        }
+    }
+
+    /// One step of moving old values to the newest term of the keyring. Answers with how long to
+    /// wait before the next: as long as the step took, so that at most half of the time is spent on
+    /// it.
+    pub async fn rewrap(&self) -> Duration {
+        if !self.is_open() {
+            return REWRAP_IDLE;
+        }
+        let started = Instant::now();
+        match self.sys.keyring.rewrap().await {
+            Ok(Step::Idle) => REWRAP_IDLE,
+            Ok(Step::More) => started.elapsed().max(Duration::from_millis(1)),
+            Ok(Step::Wait) => REWRAP_WAIT,
+            Err(error) => {
+                if self.is_open() {
+                    tracing::warn!(error = %error.chain(), "values were not moved to the newest term; trying again");
+                }
+                REWRAP_FAILED
+            }
         }
     }
 

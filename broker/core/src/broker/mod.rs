@@ -43,6 +43,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     port::{
         backend::Plugins,
+        keyring::Keyring,
         seal::{Seal, SealStatus},
         storage::Storage,
         usage::{Calls, Footprint},
@@ -82,6 +83,8 @@ pub struct Parts {
     pub storage: Arc<dyn Storage>,
     /// What opens it.
     pub seal: Arc<dyn Seal>,
+    /// The keys that values are encrypted under.
+    pub keyring: Arc<dyn Keyring>,
     /// Loaded plugins.
     pub plugins: Arc<dyn Plugins>,
     /// Where records go.
@@ -122,7 +125,7 @@ impl Broker {
     /// or [`Broker::unseal`] opened it.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { storage, seal, plugins, audit, clock, config } = parts;
+        let Parts { storage, seal, keyring, plugins, audit, clock, config } = parts;
         let cache = Cache::new(config.cache_bytes);
         storage.observe(cache.clone());
         let sys = Sys {
@@ -133,6 +136,7 @@ impl Broker {
             plugins: plugins.clone(),
             audit,
             seal,
+            keyring,
         };
         Arc::new(Self {
             storage,

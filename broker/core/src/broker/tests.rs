@@ -213,6 +213,7 @@ impl World {
         let broker = Broker::new(Parts {
             storage: storage.clone(),
             seal: Arc::new(SealDouble::default()),
+            keyring: Arc::new(crate::testing::Terms::default()),
             plugins: Arc::new(PluginsDouble(backend.clone())),
             audit: Audit::start(sinks, clock.clone()).unwrap(),
             clock: clock.clone(),

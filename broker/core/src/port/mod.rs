@@ -2,6 +2,7 @@
 //! implements one of these; nothing in core knows who does.
 
 pub mod backend;
+pub mod keyring;
 pub mod seal;
 pub mod sink;
 pub mod storage;

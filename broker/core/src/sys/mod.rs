@@ -4,6 +4,7 @@
 //! Called by `broker` with a permit in hand. To add a path: a line in `ROUTES` and its handler.
 //! Invariant: nothing here is reached without the permit that the path and operation need.
 
+mod keys;
 mod mounts;
 mod policies;
 mod quotas;
@@ -19,7 +20,7 @@ use crate::{
     authn::Tokens,
     authz::{Acl, Permit, Policies},
     error::{Error, ErrorKind, Result},
-    port::{backend::Plugins, seal::Seal},
+    port::{backend::Plugins, keyring::Keyring, seal::Seal},
     quota::Quotas,
     request::{Answer, Auth, Fields, Operation},
     route::{Mounts, Pattern},
@@ -42,6 +43,8 @@ pub struct Sys {
     pub audit: Arc<Audit>,
     /// Seal.
     pub seal: Arc<dyn Seal>,
+    /// The keys behind it.
+    pub keyring: Arc<dyn Keyring>,
 }
 
 impl std::fmt::Debug for Sys {
@@ -136,6 +139,7 @@ enum Handler {
     Create { orphan: bool },
     Explain,
     Accessors,
+    KeyStatus,
     Lookup(Whose),
     Mount,
     MountOf,
@@ -148,6 +152,7 @@ enum Handler {
     Renew(Whose),
     Revoke(Whose),
     RevokeOrphan,
+    Rotate,
     Seal,
 }
 
@@ -182,6 +187,7 @@ static ROUTES: &[Line] = &[
     line("sys/capabilities-accessor", &[Operation::Update], Handler::Capabilities(Whose::Accessor)),
     line("sys/capabilities-self", &[Operation::Update], Handler::Capabilities(Whose::Own)),
     line("sys/internal/ui/mounts/{path...}", &[Operation::Read], Handler::MountOf),
+    line("sys/key-status", &[Operation::Read], Handler::KeyStatus),
     line("sys/mounts", &[Operation::Read], Handler::Mounts),
     line("sys/mounts/{path...}", &[Operation::Read, Operation::Update, Operation::Delete], Handler::Mount),
     line("sys/plugins", &[Operation::Read], Handler::Plugins),
@@ -190,6 +196,8 @@ static ROUTES: &[Line] = &[
     line("sys/policies/explain", &[Operation::Update], Handler::Explain),
     line("sys/quotas/rate-limit", &[Operation::List], Handler::Quotas),
     line("sys/quotas/rate-limit/{name}", &[Operation::Read, Operation::Update, Operation::Delete], Handler::Quota),
+    line("sys/rotate", &[Operation::Update], Handler::Rotate),
+    line("sys/rotate/keyring", &[Operation::Update], Handler::Rotate),
     line("sys/seal", &[Operation::Update], Handler::Seal),
 ];
 
@@ -256,6 +264,7 @@ impl Sys {
             Handler::Capabilities(whose) => tokens::capabilities(self, ask, whose).await,
             Handler::Create { orphan } => tokens::create(self, ask, orphan).await,
             Handler::Explain => policies::explain(self, ask).await,
+            Handler::KeyStatus => keys::status(self),
             Handler::Lookup(whose) => tokens::lookup(self, ask, whose).await,
             Handler::Mount => mounts::one(self, ask).await,
             Handler::MountOf => mounts::of_path(self, ask).await,
@@ -268,6 +277,7 @@ impl Sys {
             Handler::Renew(whose) => tokens::renew(self, ask, whose).await,
             Handler::Revoke(whose) => tokens::revoke(self, ask, whose).await,
             Handler::RevokeOrphan => tokens::revoke_orphan(self, ask).await,
+            Handler::Rotate => keys::rotate(self).await,
             Handler::Seal => status::seal(self).await,
         }
     }

@@ -27,7 +27,7 @@ use warder_core::{
     request::{Operation, SecretRoute, SecretView},
     route::NewMount,
     secret::Secret,
-    testing::MemoryStorage,
+    testing::{MemoryStorage, Terms},
 };
 
 /// A server and what drives it.
@@ -47,6 +47,7 @@ impl World {
         let broker = Broker::new(Parts {
             storage: MemoryStorage::new(),
             seal: Arc::new(Open),
+            keyring: Arc::new(Terms::default()),
             plugins: Arc::new(OnePlugin),
             audit,
             clock: clock.clone(),

@@ -97,7 +97,9 @@ fn one(path: &str) -> String {
     warder operator init --shares 3 --threshold 2\n  \
     warder operator unseal                  (asks for a key share; repeat with others)\n  \
     warder operator unseal < share.txt\n  \
-    warder operator seal")]
+    warder operator seal\n  \
+    warder operator rotate\n  \
+    warder operator key-status")]
 pub(crate) enum Operator {
     /// Make the keys: shows key shares and a root token, once.
     #[command(after_help = "Keep each share with another person. Nobody can show them again.\n\nExamples:\n  \
@@ -120,6 +122,10 @@ pub(crate) enum Operator {
     },
     /// Close the barrier: nothing can be read until it is unsealed.
     Seal,
+    /// Encrypt what is written from now on under a new key; old values move to it in the background.
+    Rotate,
+    /// Show the keys that values are encrypted under, and how far old values have moved.
+    KeyStatus,
 }
 
 impl Operator {
@@ -134,6 +140,12 @@ impl Operator {
             Self::Unseal { reset: true } => Ask::new(Method::POST, "sys/unseal").json(r#"{"reset":true}"#),
             Self::Unseal { reset: false } => Ask::new(Method::POST, "sys/unseal").json(share()?),
             Self::Seal => Ask::new(Method::POST, "sys/seal"),
+            Self::Rotate => {
+                client.ask(Ask::new(Method::POST, "sys/rotate")).await?;
+                output::done("rotated");
+                Ask::new(Method::GET, "sys/key-status")
+            }
+            Self::KeyStatus => Ask::new(Method::GET, "sys/key-status"),
         };
         match client.ask(request).await? {
             Value::Null => output::done("sealed"),

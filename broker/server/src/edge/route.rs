@@ -101,6 +101,8 @@ static ROUTES: &[Route] = routes! {
     open  "POST"   "/api/v1/sys/init" rest::sys::init, "Make the keys: once";
     open  "POST"   "/api/v1/sys/unseal" rest::sys::unseal, "Give one key share";
     token "POST"   "/api/v1/sys/seal" rest::sys::seal, "Close the barrier";
+    token "POST"   "/api/v1/sys/rotate" rest::sys::rotate, "Encrypt what is written from now on under a new key";
+    token "GET"    "/api/v1/sys/key-status" rest::sys::key_status, "The keys, and how far old values were moved";
 
     open  "GET"    "/v1/sys/health" vault::sys::health, "Vault: health";
     open  "HEAD"   "/v1/sys/health" vault::sys::health, "Vault: health without a body";

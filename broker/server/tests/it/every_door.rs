@@ -91,6 +91,8 @@ pub(crate) const ROUTES: &[Row] = &[
     ("GET", "/api/v1/sys/status", "/api/v1/sys/status", "", Open(200)),
     ("POST", "/api/v1/sys/init", "/api/v1/sys/init", INIT, Open(409)),
     ("POST", "/api/v1/sys/unseal", "/api/v1/sys/unseal", RESET, Open(200)),
+    ("POST", "/api/v1/sys/rotate", "/api/v1/sys/rotate", "", Token(403, 204)),
+    ("GET", "/api/v1/sys/key-status", "/api/v1/sys/key-status", "", Token(403, 200)),
     ("POST", "/api/v1/sys/seal", "/api/v1/sys/seal", "", Token(403, 204)),
     ("GET", "/v1/sys/health", "/v1/sys/health", "", Open(200)),
     ("HEAD", "/v1/sys/health", "/v1/sys/health", "", Open(200)),
@@ -136,6 +138,7 @@ const PATHS: &[Row] = &[
     ),
     ("POST", "sys/capabilities-self", "/v1/sys/capabilities-self", r#"{"paths":["a"]}"#, Token(200, 200)),
     ("GET", "sys/internal/ui/mounts/{path...}", "/v1/sys/internal/ui/mounts/secret/a", "", Token(403, 200)),
+    ("GET", "sys/key-status", "/v1/sys/key-status", "", Token(403, 200)),
     ("GET", "sys/mounts", "/v1/sys/mounts", "", Token(403, 200)),
     ("GET", "sys/mounts/{path...}", "/v1/sys/mounts/door", "", Token(403, 200)),
     ("POST", "sys/mounts/{path...}", "/v1/sys/mounts/made/vault", r#"{"type":"kv"}"#, Token(403, 204)),
@@ -150,6 +153,8 @@ const PATHS: &[Row] = &[
     ("GET", "sys/quotas/rate-limit/{name}", "/v1/sys/quotas/rate-limit/door", "", Token(403, 200)),
     ("POST", "sys/quotas/rate-limit/{name}", "/v1/sys/quotas/rate-limit/door", LIMIT, Token(403, 204)),
     ("DELETE", "sys/quotas/rate-limit/{name}", "/v1/sys/quotas/rate-limit/door", "", Token(403, 204)),
+    ("POST", "sys/rotate", "/v1/sys/rotate", "", Token(403, 204)),
+    ("POST", "sys/rotate/keyring", "/v1/sys/rotate/keyring", "", Token(403, 204)),
     ("POST", "sys/seal", "/v1/sys/seal", "", Token(403, 204)),
 ];
 

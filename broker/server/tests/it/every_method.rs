@@ -137,6 +137,8 @@ fn others() -> Vec<Row> {
         row!(Sys, "SysService/Init", init(_ => v1::SysServiceInitRequest { shares: 1, threshold: 1 }), ("POST", "/api/v1/sys/init")),
         row!(Sys, "SysService/Status", status(_ => v1::SysServiceStatusRequest {}), ("GET", "/api/v1/sys/status")),
         row!(Sys, "SysService/Unseal", unseal(_ => v1::SysServiceUnsealRequest { key: String::new(), reset: true }), ("POST", "/api/v1/sys/unseal")),
+        row!(Sys, "SysService/KeyStatus", key_status(_ => v1::SysServiceKeyStatusRequest {}), ("GET", "/api/v1/sys/key-status")),
+        row!(Sys, "SysService/Rotate", rotate(_ => v1::SysServiceRotateRequest {}), ("POST", "/api/v1/sys/rotate")),
         row!(Sys, "SysService/Seal", seal(_ => v1::SysServiceSealRequest {}), ("POST", "/api/v1/sys/seal")),
     ]
 }

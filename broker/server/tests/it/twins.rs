@@ -177,6 +177,23 @@ fn standing(status: Option<v1::SealStatus>) -> Value {
     })
 }
 
+fn key_status(status: v1::SysServiceKeyStatusResponse) -> Value {
+    let rewrap = status.rewrap.unwrap();
+    json!({
+        "term": status.term, "installed_at": moment(status.installed_at.as_ref()), "encryptions": status.encryptions,
+        "oldest_term": status.oldest_term, "terms": status.terms,
+        "rewrap": {"pending": rewrap.pending, "checked": rewrap.checked, "moved": rewrap.moved, "broken": rewrap.broken},
+    })
+}
+
+/// Without what goes on between the two questions.
+fn unsettled(mut shown: Value) -> Value {
+    for name in ["encryptions", "oldest_term", "terms", "rewrap"] {
+        assert!(shown.as_object_mut().unwrap().remove(name).is_some(), "{name} is missing");
+    }
+    shown
+}
+
 /// Without what a renewal says of the seconds that are left until the token's last.
 fn unwarned(mut shown: Value) -> Value {
     if let Some(members) = shown.as_object_mut() {
@@ -647,6 +664,18 @@ async fn the_seal_and_logins_are_the_same_through_both_doors() {
         let grpc = said(client.unseal(doors.asked(asked)).await, |answer| standing(answer.status));
         doors.same(&format!("Unseal {body}"), &grpc, &doors.rest("POST", "sys/unseal", body), expected);
     }
+    doors.token = "root";
+    for expected in ["ok", "ok"] {
+        let grpc = client.rotate(doors.asked(v1::SysServiceRotateRequest {})).await;
+        doors.same("Rotate", &said(grpc, nothing), &doors.rest("POST", "sys/rotate", ""), expected);
+        let grpc = said(client.key_status(doors.asked(v1::SysServiceKeyStatusRequest {})).await, key_status);
+        let rest = plain(doors.rest("GET", "sys/key-status", ""));
+        assert!(rest["term"].as_u64() > Some(2) && rest["installed_at"].is_string(), "{rest}");
+        doors.same("KeyStatus", &unsettled(grpc), &unsettled(rest), "ok");
+    }
+    doors.token = "";
+    let grpc = client.rotate(doors.asked(v1::SysServiceRotateRequest {})).await;
+    doors.same("Rotate", &said(grpc, nothing), &doors.rest("POST", "sys/rotate", ""), "unauthenticated");
     let mut client = AuthServiceClient::new(doors.channel.clone());
     for (method, mount, json, body, expected) in [
         ("kubernetes", None, "", r#"{"method":"kubernetes"}"#, "unauthenticated"),

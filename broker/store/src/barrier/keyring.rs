@@ -2,20 +2,28 @@
 //!
 //! Record at `barrier/keyring`: `version (1) ‖ nonce (12) ‖ ciphertext ‖ tag (16)` under the root
 //! key, AAD = `barrier/keyring ‖ 0x00 ‖ record at barrier/seal`; plain: for each term, oldest
-//! first, `number u32 BE ‖ values encrypted u64 BE ‖ key (32)`. So the seal's numbers cannot be
-//! changed without the root key noticing.
+//! first, `number u32 BE ‖ made at (ms) u64 BE ‖ values encrypted u64 BE ‖ key (32)`. Version 1 had
+//! no times; it is still read. So the seal's numbers cannot be changed without the root key noticing.
 
-use warder_core::{error::Error, error::Result, secret::Secret};
+use warder_core::{
+    clock::Timestamp,
+    error::{Error, Result},
+    port::keyring::{KeyStatus, Rewrap},
+    secret::Secret,
+};
 use zeroize::Zeroizing;
 
 use super::{
-    KEYRING_KEY, KeyStatus,
+    KEYRING_KEY,
     term::{self, BrokenRecord, KEY_LEN, MARGIN, Term, WORN},
 };
 
-const VERSION: u8 = 1;
-const TERM_RECORD: usize = 4 + 8 + KEY_LEN;
-/// Most terms kept; rewrapping retires none yet, so it bounds rotations.
+const VERSION: u8 = 2;
+/// Without the time.
+const VERSION_1: u8 = 1;
+const TERM_RECORD_1: usize = 4 + 8 + KEY_LEN;
+const TERM_RECORD: usize = TERM_RECORD_1 + 8;
+/// Most terms kept; rewrapping drops those that nothing needs, so it bounds rotations in a row.
 const MAX_TERMS: usize = 100_000;
 /// A stored count beyond this is taken for this: worn out long ago, and far from where it would wrap.
 const MOST_USED: u64 = 1 << 62;
@@ -42,17 +50,16 @@ impl Keyring {
 
     pub(super) fn open(root: RootKey, seal: Vec<u8>, record: &[u8]) -> Result<Self, WrongKey> {
         let mut bytes = Zeroizing::new(record.to_vec());
-        if bytes.first() != Some(&VERSION) {
-            return Err(WrongKey);
-        }
+        let version =
+            bytes.first().copied().filter(|version| matches!(*version, VERSION | VERSION_1)).ok_or(WrongKey)?;
         let cipher = term::cipher(&root).map_err(|_| WrongKey)?;
         let len = term::open(&cipher, &mut bytes, 1, &aad(&seal)).ok_or(WrongKey)?;
         let plain = bytes.get(1 + 12..1 + 12 + len).ok_or(WrongKey)?;
-        let (records, rest) = plain.as_chunks::<TERM_RECORD>();
-        if records.is_empty() || !rest.is_empty() {
+        let size = if version == VERSION { TERM_RECORD } else { TERM_RECORD_1 };
+        if plain.is_empty() || plain.len() % size != 0 {
             return Err(WrongKey);
         }
-        let terms = records.iter().map(parse).collect::<Option<Vec<_>>>().ok_or(WrongKey)?;
+        let terms = plain.chunks_exact(size).map(parse).collect::<Option<Vec<_>>>().ok_or(WrongKey)?;
         if !terms.is_sorted_by(|older, newer| older.number < newer.number) {
             return Err(WrongKey);
         }
@@ -64,6 +71,7 @@ impl Keyring {
         let mut plain = Zeroizing::new(Vec::with_capacity(self.terms.len() * TERM_RECORD));
         for term in &self.terms {
             plain.extend_from_slice(&term.number.to_be_bytes());
+            plain.extend_from_slice(&term.installed.0.to_be_bytes());
             plain.extend_from_slice(&term.used().to_be_bytes());
             plain.extend_from_slice(&*term.key);
         }
@@ -82,7 +90,19 @@ impl Keyring {
 
     pub(super) fn status(&self) -> KeyStatus {
         let newest = self.newest();
-        KeyStatus { term: newest.number, terms: self.terms.len(), used: newest.used() }
+        KeyStatus {
+            term: newest.number,
+            installed: newest.installed,
+            used: newest.used(),
+            oldest: self.terms.first().map_or(newest.number, |oldest| oldest.number),
+            terms: self.terms.len(),
+            rewrap: Rewrap::default(),
+        }
+    }
+
+    /// The number of the newest term.
+    pub(super) fn term(&self) -> u32 {
+        self.newest().number
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -114,6 +134,13 @@ impl Keyring {
         Ok(next)
     }
 
+    /// Without the terms before `first`, which is kept.
+    pub(super) fn without_before(&self, first: u32) -> Result<Self> {
+        let mut next = self.copy()?;
+        next.terms.retain(|term| term.number >= first);
+        Ok(next)
+    }
+
     pub(super) fn encrypt(&self, key: &str, plain: &[u8]) -> Result<Vec<u8>> {
         self.newest().encrypt(key, plain)
     }
@@ -125,7 +152,10 @@ impl Keyring {
         term.decrypt(key, record)
     }
 
-    #[expect(clippy::expect_used, reason = "generate makes one term, open refuses none, and nothing removes one")]
+    #[expect(
+        clippy::expect_used,
+        reason = "generate makes one term, open refuses none, and the newest is never removed"
+    )]
     fn newest(&self) -> &Term {
         self.terms.last().expect("a keyring has a term")
     }
@@ -136,7 +166,7 @@ impl Keyring {
         let newest = self.newest().number;
         let terms = self.terms.iter().map(|term| {
             let used = if term.number == newest { term.used().saturating_add(MARGIN) } else { term.used() };
-            Term::new(term.number, term.key.clone(), used, used)
+            Term::new(term.number, term.installed, term.key.clone(), used, used)
         });
         let terms = terms.collect::<Result<_>>()?;
         Ok(Self { terms, root: self.root.clone(), seal: self.seal.clone(), revision: self.revision })
@@ -145,12 +175,17 @@ impl Keyring {
 
 /// Nobody knows what was encrypted since the count was stored: it can be anything up to the
 /// margin, so nothing may be encrypted before a newer count is stored (`Keyring::successor`).
-fn parse(record: &[u8; TERM_RECORD]) -> Option<Term> {
+fn parse(record: &[u8]) -> Option<Term> {
     let (number, rest) = record.split_first_chunk()?;
+    let (installed, rest) = match record.len() {
+        TERM_RECORD => rest.split_first_chunk()?,
+        _ => (&[0; 8], rest),
+    };
     let (stored, key) = rest.split_first_chunk()?;
     let stored = u64::from_be_bytes(*stored).min(MOST_USED);
     let key = Zeroizing::new(key.try_into().ok()?);
-    Term::new(u32::from_be_bytes(*number), key, stored.saturating_add(MARGIN), stored).ok()
+    let installed = Timestamp(u64::from_be_bytes(*installed));
+    Term::new(u32::from_be_bytes(*number), installed, key, stored.saturating_add(MARGIN), stored).ok()
 }
 
 fn aad(seal: &[u8]) -> Vec<u8> {
@@ -164,7 +199,7 @@ mod tests {
     fn keyring(used: u64, stored: u64) -> Keyring {
         let mut keyring = Keyring::generate(RootKey::default(), b"seal".to_vec()).unwrap();
         let key = keyring.terms[0].key.clone();
-        keyring.terms[0] = Term::new(1, key, used, stored).unwrap();
+        keyring.terms[0] = Term::new(1, Timestamp(7), key, used, stored).unwrap();
         keyring
     }
 
@@ -200,7 +235,7 @@ mod tests {
                 |(number, used): &(u32, u64)| [&number.to_be_bytes()[..], &used.to_be_bytes(), &[7; KEY_LEN]].concat();
             let plain: Vec<u8> = terms.iter().flat_map(term).collect();
             let cipher = term::cipher(&RootKey::default()).unwrap();
-            let record = term::seal(&cipher, &[VERSION], &aad(b"seal"), &plain).unwrap();
+            let record = term::seal(&cipher, &[VERSION_1], &aad(b"seal"), &plain).unwrap();
             Keyring::open(RootKey::default(), b"seal".to_vec(), &record)
         };
         assert!(open(&[(1, 0), (2, 0)]).is_ok());
@@ -209,6 +244,26 @@ mod tests {
         let endless = open(&[(1, u64::MAX)]).unwrap();
         assert!(endless.encrypt("k", b"v").is_err() && endless.encrypt("k", b"v").is_err());
         assert_eq!(endless.successor().unwrap().status().term, 2);
+    }
+
+    #[test]
+    fn times_are_kept_and_a_keyring_without_them_is_still_read() {
+        let stored = keyring(9, 9).with_new_term().unwrap().seal_up().unwrap();
+        let open = |record: &[u8]| Keyring::open(RootKey::default(), b"seal".to_vec(), record);
+        let opened = open(&stored).unwrap();
+        assert_eq!(opened.terms[0].installed, Timestamp(7));
+        assert!(opened.status().installed > Timestamp(7));
+        let old = [&3_u32.to_be_bytes()[..], &5_u64.to_be_bytes(), &[7; KEY_LEN]].concat();
+        let cipher = term::cipher(&RootKey::default()).unwrap();
+        let record = term::seal(&cipher, &[VERSION_1], &aad(b"seal"), &old).unwrap();
+        let opened = open(&record).unwrap();
+        assert_eq!((opened.status().term, opened.status().installed), (3, Timestamp(0)));
+        assert_eq!(&*opened.terms[0].key, &[7; KEY_LEN]);
+        let again = open(&opened.seal_up().unwrap()).unwrap();
+        assert_eq!((again.status().term, again.status().installed, &*again.terms[0].key), (3, Timestamp(0), &[7; 32]));
+        // A version says what is inside: not both fit.
+        let confused = term::seal(&cipher, &[VERSION], &aad(b"seal"), &old).unwrap();
+        assert!(open(&confused).is_err());
     }
 
     #[test]

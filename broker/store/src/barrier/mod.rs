@@ -16,13 +16,16 @@ use std::{
 use async_trait::async_trait;
 use warder_core::{
     error::{Error, ErrorKind, Result},
-    port::storage::{
-        Batch, Change, Check, Entry, Observer, Outcome, Revision, Snapshot, Storage, Watch, WatchEnd, Write,
+    port::{
+        keyring::{KeyStatus, Keyring as Keys, Step},
+        storage::{
+            Batch, Change, Check, Entry, Observer, Outcome, Revision, Snapshot, Storage, Watch, WatchEnd, Write,
+        },
     },
     secret::Secret,
 };
 
-use crate::engine::{Engine, EngineError, RawBatch, RawWrite, Stored, Tally, View};
+use crate::engine::{Engine, EngineError, Hold, RawBatch, RawWrite, Stored, Tally, View};
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -31,12 +34,12 @@ mod keyring;
 mod rewrap;
 mod term;
 
-use self::keyring::Keyring;
 pub(crate) use self::keyring::RootKey;
-pub use self::{
-    rewrap::{MAX_PAGE, Rewrapped},
-    term::BrokenRecord,
+use self::{
+    keyring::Keyring,
+    rewrap::{Holds, Rewrapping},
 };
+pub use self::{rewrap::PAGE, term::BrokenRecord};
 
 /// The prefix of keys that the barrier keeps to itself.
 pub const RESERVED: &str = "barrier/";
@@ -51,6 +54,9 @@ pub struct Barrier {
     /// None while sealed.
     open: Arc<RwLock<Option<Arc<Keyring>>>>,
     observers: Mutex<Vec<Arc<dyn Observer>>>,
+    /// Who works with what, so that no term is dropped under anybody.
+    holds: Holds,
+    rewrapping: Rewrapping,
 }
 
 /// Why the barrier did not open.
@@ -64,22 +70,17 @@ pub(crate) enum UnsealError {
     WrongKey,
 }
 
-/// How the keyring stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyStatus {
-    /// The term that new values are encrypted under.
-    pub term: u32,
-    /// Terms that can still be read.
-    pub terms: usize,
-    /// Values encrypted under the newest term, rounded up after a restart.
-    pub used: u64,
-}
-
 impl Barrier {
     /// Sealed, over `engine`.
     #[must_use]
     pub fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine, open: Arc::default(), observers: Mutex::default() }
+        Self {
+            engine,
+            open: Arc::default(),
+            observers: Mutex::default(),
+            holds: Holds::default(),
+            rewrapping: Rewrapping::default(),
+        }
     }
 
     /// Whether nothing can be read.
@@ -88,32 +89,10 @@ impl Barrier {
         keyring(&self.open).is_err()
     }
 
-    /// How the keyring stands.
-    ///
-    /// # Errors
-    /// `sealed`.
-    pub fn key_status(&self) -> Result<KeyStatus> {
-        Ok(keyring(&self.open)?.status())
-    }
-
     /// What the engine has done so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.engine.tally()
-    }
-
-    /// Adds a term; values written from now on are encrypted under it.
-    ///
-    /// # Errors
-    /// `sealed`, and what storage says.
-    pub async fn rotate(&self) -> Result<u32> {
-        loop {
-            let current = keyring(&self.open)?;
-            let next = current.with_new_term()?;
-            if self.replace(&current, next).await? {
-                return self.key_status().map(|status| status.term);
-            }
-        }
     }
 
     /// Makes a keyring under `root` and opens it; `seal` is what will stand at [`SEAL_KEY`].
@@ -124,6 +103,7 @@ impl Barrier {
         let batch = RawBatch {
             checks: vec![absent(KEYRING_KEY), absent(SEAL_KEY)],
             writes: vec![raw(KEYRING_KEY, keyring.seal_up()?), raw(SEAL_KEY, seal)],
+            ..RawBatch::default()
         };
         match self.engine.commit(batch).await? {
             Outcome::Conflict => Ok(false),
@@ -160,13 +140,15 @@ impl Barrier {
     }
 
     fn install(&self, keyring: Keyring) {
+        self.rewrapping.restart();
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(keyring));
     }
 
     /// Stores `next` and uses it, unless `current` is not the stored one any more.
     async fn replace(&self, current: &Arc<Keyring>, next: Keyring) -> Result<bool> {
         let check = Check::Unchanged { key: KEYRING_KEY.to_owned(), revision: Some(current.revision()) };
-        let batch = RawBatch { checks: vec![check], writes: vec![raw(KEYRING_KEY, next.seal_up()?)] };
+        let writes = vec![raw(KEYRING_KEY, next.seal_up()?)];
+        let batch = RawBatch { checks: vec![check], writes, ..RawBatch::default() };
         let Outcome::Committed(revision) = self.engine.commit(batch).await? else {
             self.reload().await?;
             return Ok(false);
@@ -226,10 +208,35 @@ impl Barrier {
 }
 
 #[async_trait]
+impl Keys for Barrier {
+    fn key_status(&self) -> Result<KeyStatus> {
+        Ok(KeyStatus { rewrap: self.rewrapping.progress(), ..keyring(&self.open)?.status() })
+    }
+
+    async fn rotate(&self) -> Result<u32> {
+        loop {
+            let current = keyring(&self.open)?;
+            let next = current.with_new_term()?;
+            let term = next.term();
+            if self.replace(&current, next).await? {
+                self.rewrapping.restart();
+                return Ok(term);
+            }
+        }
+    }
+
+    async fn rewrap(&self) -> Result<Step> {
+        self.step().await
+    }
+}
+
+#[async_trait]
 impl Storage for Barrier {
     async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
         keyring(&self.open)?;
-        Ok(Box::new(BarrierSnapshot { view: self.engine.view().await?, open: Arc::clone(&self.open) }))
+        // Before the view: see `Holds`.
+        let hold = self.holds.take();
+        Ok(Box::new(BarrierSnapshot { view: self.engine.view().await?, open: Arc::clone(&self.open), _hold: hold }))
     }
 
     async fn commit(&self, batch: Batch) -> Result<Outcome> {
@@ -240,10 +247,12 @@ impl Storage for Barrier {
         });
         batch.writes.iter().map(Write::key).chain(checks.map(String::as_str)).try_for_each(reachable)?;
         self.upkeep(&keyring).await;
+        // Before the keyring: see `Holds`.
+        let hold = Some(self.holds.take());
         let keyring = self::keyring(&self.open)?;
         let writes = batch.writes.into_iter().map(|write| Self::encrypted(&keyring, write)).collect::<Result<_>>()?;
         let checks = batch.checks.into_iter().map(unfiltered).collect();
-        Ok(self.engine.commit(RawBatch { checks, writes }).await?)
+        Ok(self.engine.commit(RawBatch { checks, writes, hold, ..RawBatch::default() }).await?)
     }
 
     fn observe(&self, observer: Arc<dyn Observer>) {
@@ -262,6 +271,8 @@ impl Storage for Barrier {
 struct BarrierSnapshot {
     view: Arc<dyn View>,
     open: Arc<RwLock<Option<Arc<Keyring>>>>,
+    /// As long as it lives, the terms of its view are kept.
+    _hold: Hold,
 }
 
 #[async_trait]

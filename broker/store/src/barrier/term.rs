@@ -11,6 +11,7 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 use warder_core::{
+    clock::{Clock, SystemClock, Timestamp},
     error::{Error, ErrorKind, Result},
     secret::Secret,
 };
@@ -40,6 +41,8 @@ pub struct BrokenRecord {
 /// One key of the keyring.
 pub(super) struct Term {
     pub(super) number: u32,
+    /// When it was made; zero when that is not known.
+    pub(super) installed: Timestamp,
     pub(super) key: Zeroizing<[u8; KEY_LEN]>,
     /// ring keeps its expanded form and does not overwrite it on drop; the key above is.
     cipher: LessSafeKey,
@@ -51,13 +54,19 @@ pub(super) struct Term {
 }
 
 impl Term {
-    pub(super) fn new(number: u32, key: Zeroizing<[u8; KEY_LEN]>, used: u64, stored: u64) -> Result<Self> {
-        let cipher = cipher(&key)?;
-        Ok(Self { number, key, cipher, used: AtomicU64::new(used), stored, claimed: AtomicBool::new(false) })
+    pub(super) fn new(
+        number: u32,
+        installed: Timestamp,
+        key: Zeroizing<[u8; KEY_LEN]>,
+        used: u64,
+        stored: u64,
+    ) -> Result<Self> {
+        let (cipher, used) = (cipher(&key)?, AtomicU64::new(used));
+        Ok(Self { number, installed, key, cipher, used, stored, claimed: AtomicBool::new(false) })
     }
 
     pub(super) fn generate(number: u32) -> Result<Self> {
-        Self::new(number, random()?, 0, 0)
+        Self::new(number, SystemClock.now(), random()?, 0, 0)
     }
 
     pub(super) fn used(&self) -> u64 {

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use warder_core::port::storage::{Change, Check, Observer, Outcome, Revision, Watch, WatchEnd};
 
 use super::{
-    Engine, EngineError, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, RawBatch, RawWrite, Tally, View,
+    Engine, EngineError, Exchange, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, RawBatch, RawWrite, Tally, View,
     ring::{RING_BYTES, Ring},
 };
 
@@ -66,6 +66,8 @@ pub(crate) trait Draft {
     fn children(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, EngineError>;
     /// Applies the writes of one batch under `revision`.
     fn write(&mut self, revision: Revision, writes: &[RawWrite]) -> Result<(), EngineError>;
+    /// Puts other bytes where they belong, if the revision there is still that one; says whether.
+    fn exchange(&mut self, exchange: &Exchange) -> Result<bool, EngineError>;
 }
 
 /// An engine over a [`Ground`].
@@ -186,7 +188,7 @@ impl Shared {
 
 fn within_bounds(batch: &RawBatch) -> Result<(), EngineError> {
     let mut keys = HashSet::with_capacity(batch.writes.len());
-    let mut bytes = 0;
+    let mut bytes = batch.exchanges.iter().map(|exchange| exchange.key.len() + exchange.bytes.len()).sum();
     for write in &batch.writes {
         let len = write.bytes.as_ref().map_or(0, Vec::len);
         bytes += write.key.len() + len;
@@ -223,6 +225,7 @@ struct Verdicts {
     outcomes: Vec<Outcome>,
     commits: Vec<Arc<[Change]>>,
     revision: Revision,
+    exchanged: bool,
 }
 
 impl<G: Ground> Committer<G> {
@@ -231,6 +234,8 @@ impl<G: Ground> Committer<G> {
             let (batches, answers) = gather(first, &mut queue);
             let results = self.settle(&batches);
             self.shared.count(&results);
+            // With what they hold, before anybody goes on.
+            drop(batches);
             // A caller that went away needs no answer.
             answers.into_iter().zip(results).for_each(|(answer, result)| _ = answer.send(result));
         }
@@ -255,7 +260,7 @@ impl<G: Ground> Committer<G> {
 
     /// Whether there is room for all of them. An error: there is none for the only one.
     fn room(&self, batches: &[RawBatch]) -> Result<bool, EngineError> {
-        let writes = batches.iter().map(|batch| batch.writes.len()).sum();
+        let writes = batches.iter().map(|batch| batch.writes.len() + batch.exchanges.len()).sum();
         let room = match writes {
             0 => Ok(()),
             writes => self.ground.room(writes, batches.iter().map(size).sum()),
@@ -312,7 +317,7 @@ impl<G: Ground> Committer<G> {
             if !keys.is_empty() {
                 observers.iter().for_each(|observer| observer.before(&keys));
             }
-            Ok(!keys.is_empty())
+            Ok(!keys.is_empty() || verdicts.exchanged)
         });
         let result = result.or_else(|error| self.salvage(error, base, verdicts.revision));
         let keys = touched(&verdicts.commits);
@@ -377,7 +382,8 @@ fn gather(
 }
 
 fn size(batch: &RawBatch) -> usize {
-    batch.writes.iter().map(|write| write.key.len() + write.bytes.as_ref().map_or(0, Vec::len)).sum()
+    let exchanges = batch.exchanges.iter().map(|exchange| exchange.key.len() + exchange.bytes.len());
+    batch.writes.iter().map(|write| write.key.len() + write.bytes.as_ref().map_or(0, Vec::len)).chain(exchanges).sum()
 }
 
 /// Judges each batch against the state that those before it leave, and writes those that hold.
@@ -387,6 +393,9 @@ fn judge(draft: &mut dyn Draft, base: Revision, batches: &[RawBatch]) -> Result<
         if !holds(draft, &batch.checks)? {
             verdicts.outcomes.push(Outcome::Conflict);
             continue;
+        }
+        for exchange in &batch.exchanges {
+            verdicts.exchanged |= draft.exchange(exchange)?;
         }
         if !batch.writes.is_empty() {
             verdicts.revision += 1;

@@ -11,7 +11,7 @@ use imbl::OrdMap;
 use warder_core::port::storage::Revision;
 
 use super::{
-    Engine, EngineConfig, EngineError, RawWrite, Stored, View,
+    Engine, EngineConfig, EngineError, Exchange, RawWrite, Stored, View,
     children::{self, Keys},
     group::{Draft, Ground, Grouped, Work},
     page,
@@ -74,6 +74,16 @@ impl Draft for State {
         }
         self.revision = revision;
         Ok(())
+    }
+
+    fn exchange(&mut self, exchange: &Exchange) -> Result<bool, EngineError> {
+        let Exchange { key, revision, bytes } = exchange;
+        let same = self.revision_of(key)? == Some(*revision);
+        if same {
+            let stored = Arc::new(Stored { bytes: bytes.clone(), revision: *revision });
+            self.records.insert(key.as_bytes().into(), stored);
+        }
+        Ok(same)
     }
 }
 

@@ -154,13 +154,41 @@ pub struct RawWrite {
     pub bytes: Option<Vec<u8>>,
 }
 
-/// All or nothing.
+/// All or nothing; the exchanges beside it each by itself.
 #[derive(Clone, Debug, Default)]
 pub struct RawBatch {
     /// Every one must hold.
     pub checks: Vec<Check>,
     /// Applied together; at most one per key.
     pub writes: Vec<RawWrite>,
+    /// Other bytes for the same values: no revision changes and nobody is told. Applied when the
+    /// checks hold, and before the writes.
+    pub exchanges: Vec<Exchange>,
+    /// Dropped when the batch was settled, also for a caller that went away.
+    pub hold: Option<Hold>,
+}
+
+/// Other bytes for the value of one key, unless it was written meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Storage key.
+    pub key: String,
+    /// The commit that wrote the value, and stays the one that did.
+    pub revision: Revision,
+    /// New bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Says that somebody still works with what was there: see the barrier.
+#[derive(Clone, Debug, Default)]
+pub struct Hold(Arc<()>);
+
+impl Hold {
+    /// Whether anybody beside the caller has it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
 }
 
 /// What an engine has done since it was opened.

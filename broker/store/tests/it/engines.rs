@@ -30,7 +30,7 @@ fn write(key: &str, bytes: Option<&[u8]>) -> RawWrite {
 }
 
 fn batch(checks: Vec<Check>, writes: Vec<RawWrite>) -> RawBatch {
-    RawBatch { checks, writes }
+    RawBatch { checks, writes, ..RawBatch::default() }
 }
 
 /// The naive model.

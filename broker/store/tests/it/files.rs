@@ -12,7 +12,7 @@ async fn filled(path: &Path, keys: usize) {
     for n in 0..keys {
         let key = format!("some/key/{n}");
         let writes = vec![RawWrite { key, bytes: Some(vec![7; 300]) }];
-        engine.commit(RawBatch { checks: vec![], writes }).await.unwrap();
+        engine.commit(RawBatch { checks: vec![], writes, ..RawBatch::default() }).await.unwrap();
     }
 }
 
@@ -147,7 +147,7 @@ async fn a_copy_taken_while_it_runs_opens_at_a_commit() {
     for n in 1..=20u64 {
         let check = Check::Unchanged { key: format!("k/{n}"), revision: None };
         let writes = vec![RawWrite { key: format!("k/{n}"), bytes: Some(vec![1; 2000]) }];
-        let outcome = engine.commit(RawBatch { checks: vec![check], writes }).await.unwrap();
+        let outcome = engine.commit(RawBatch { checks: vec![check], writes, ..RawBatch::default() }).await.unwrap();
         assert_eq!(outcome, Outcome::Committed(n));
         fs::copy(&path, &copy).unwrap();
         let copied = engine::open(&redb(&copy)).unwrap();

@@ -123,8 +123,9 @@ async fn a_sealed_store_answers_nothing_also_through_old_snapshots() {
     assert_eq!(opened.storage.snapshot().await.err().unwrap().kind, ErrorKind::Sealed);
     let batch = Batch { checks: vec![], writes: vec![put("core/a", "2")] };
     assert_eq!(opened.storage.commit(batch).await.unwrap_err().kind, ErrorKind::Sealed);
-    assert_eq!(opened.barrier.rotate().await.unwrap_err().kind, ErrorKind::Sealed);
-    assert_eq!(opened.barrier.rewrap(None, 10).await.unwrap_err().kind, ErrorKind::Sealed);
+    assert_eq!(opened.keyring.rotate().await.unwrap_err().kind, ErrorKind::Sealed);
+    assert_eq!(opened.keyring.rewrap().await.unwrap_err().kind, ErrorKind::Sealed);
+    assert_eq!(opened.keyring.key_status().unwrap_err().kind, ErrorKind::Sealed);
     assert_eq!(opened.storage.watch(0).await.err(), Some(WatchEnd::Closed));
     opened.seal.unseal(Secret::from("anything")).await.unwrap();
     assert_eq!(read(&*opened.storage, "core/a").await.as_deref(), Some("1"));

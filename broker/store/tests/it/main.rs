@@ -6,5 +6,6 @@ mod engines;
 mod files;
 mod lifecycle;
 mod protection;
+mod rotation;
 mod sinks;
 mod support;

@@ -5,13 +5,14 @@ use std::{fs, sync::Arc};
 use warder_core::{
     error::ErrorKind,
     port::{
+        keyring::Keyring,
         seal::Seal,
         storage::{Batch, Check, Outcome, Storage},
     },
     secret::Secret,
 };
 use warder_store::{
-    Barrier, EngineConfig, SealConfig,
+    EngineConfig, SealConfig,
     engine::{self, RawBatch, RawWrite},
 };
 
@@ -49,7 +50,7 @@ async fn tampered(change: impl AsyncFnOnce(&dyn engine::Engine)) -> warder_store
 
 async fn set(raw: &dyn engine::Engine, key: &str, bytes: Vec<u8>) {
     let writes = vec![RawWrite { key: key.to_owned(), bytes: Some(bytes) }];
-    raw.commit(RawBatch { checks: vec![], writes }).await.unwrap();
+    raw.commit(RawBatch { checks: vec![], writes, ..RawBatch::default() }).await.unwrap();
 }
 
 async fn bytes(raw: &dyn engine::Engine, key: &str) -> Vec<u8> {
@@ -135,63 +136,23 @@ async fn the_barriers_own_keys_are_out_of_reach() {
     assert_eq!(refused(vec![listed(&["core/"])], vec![]).await.unwrap(), Outcome::Committed(revision));
     assert_eq!(refused(vec![listed(&[])], vec![]).await.unwrap(), Outcome::Conflict);
     let mut watch = opened.storage.watch(0).await.unwrap();
-    opened.barrier.rotate().await.unwrap();
+    opened.keyring.rotate().await.unwrap();
     write(&*opened.storage, "core/b", "2").await;
     assert_eq!(watch.next().await.unwrap().key, "core/a");
     assert_eq!(watch.next().await.unwrap().key, "core/b");
-}
-
-fn term(record: &[u8]) -> u32 {
-    u32::from_be_bytes(record[..4].try_into().unwrap())
-}
-
-#[tokio::test]
-async fn rotation_keeps_old_values_and_rewrapping_moves_them_to_the_new_term() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.redb");
-    let opened = store(redb(&path), SealConfig::Dev).unwrap();
-    opened.seal.initialize(1, 1).await.unwrap();
-    for n in 0..25 {
-        write(&*opened.storage, &format!("core/{n:02}"), &format!("value {n}")).await;
-    }
-    assert_eq!(opened.barrier.key_status().unwrap().term, 1);
-    assert_eq!(opened.barrier.rotate().await.unwrap(), 2);
-    write(&*opened.storage, "core/new", "new").await;
-    assert_eq!(read(&*opened.storage, "core/07").await.as_deref(), Some("value 7"));
-    let (mut after, mut rewrapped, mut pages) = (None, 0, 0);
-    loop {
-        let page = opened.barrier.rewrap(after.as_deref(), 10).await.unwrap();
-        (rewrapped, pages) = (rewrapped + page.rewrapped, pages + 1);
-        assert!(page.seen <= 10);
-        match page.next {
-            Some(next) => after = Some(next),
-            None => break,
-        }
-    }
-    assert_eq!((rewrapped, pages), (25, 4));
-    drop(opened);
-    let raw = engine::open(&redb(&path)).unwrap();
-    let all = raw.view().await.unwrap().scan(None, 99).await.unwrap();
-    let values = all.iter().filter(|(key, _)| key.starts_with("core/"));
-    assert!(values.clone().count() == 26 && values.clone().all(|(_, stored)| term(&stored.bytes) == 2));
-    drop(raw);
-    let opened = store(redb(&path), SealConfig::Dev).unwrap();
-    assert_eq!(read(&*opened.storage, "core/07").await.as_deref(), Some("value 7"));
-    let status = opened.barrier.key_status().unwrap();
-    assert_eq!((status.term, status.terms), (2, 2));
 }
 
 /// A restart does not know how many values were encrypted since the count was stored.
 #[tokio::test]
 async fn the_count_of_encryptions_is_never_below_the_truth() {
     let opened = dev().await;
-    let mut before = opened.barrier.key_status().unwrap().used;
+    let mut before = opened.keyring.key_status().unwrap().used;
     for n in 1..=3u64 {
         write(&*opened.storage, "core/a", "x").await;
-        assert!(opened.barrier.key_status().unwrap().used > before);
+        assert!(opened.keyring.key_status().unwrap().used > before);
         opened.seal.seal().await.unwrap();
         opened.seal.unseal(Secret::from("")).await.unwrap();
-        let after = opened.barrier.key_status().unwrap().used;
+        let after = opened.keyring.key_status().unwrap().used;
         assert!(after >= before + (1 << 16), "restart {n}: {before} then {after}");
         before = after;
     }
@@ -200,7 +161,7 @@ async fn the_count_of_encryptions_is_never_below_the_truth() {
 #[tokio::test]
 async fn rotations_at_once_each_add_a_term() {
     let opened = dev().await;
-    let barrier: Arc<Barrier> = Arc::clone(&opened.barrier);
+    let barrier: Arc<dyn Keyring> = Arc::clone(&opened.keyring);
     let rotations: Vec<_> = (0..8)
         .map(|_| {
             tokio::spawn({

@@ -48,7 +48,7 @@ impl Opened {
         let mut opened = Self { database, terms: Vec::new() };
         let about = [b"barrier/keyring\0".as_slice(), &opened.record("barrier/seal")?].concat();
         let plain = open(root, &about, &opened.record("barrier/keyring")?, 1)?;
-        opened.terms = plain.as_chunks::<44>().0.iter().map(|term| term[12..].to_vec()).collect();
+        opened.terms = plain.as_chunks::<52>().0.iter().map(|term| term[20..].to_vec()).collect();
         Ok(opened)
     }
 

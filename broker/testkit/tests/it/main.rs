@@ -5,4 +5,5 @@ mod deploy;
 mod grpc;
 mod kv_v2;
 mod rotate;
+mod seal;
 mod telemetry;

@@ -103,6 +103,8 @@ pub const METHODS: &[Method] = &[
     token("/warder.v1.SecretsService/Undelete", Names, Of::Secrets),
     token("/warder.v1.SecretsService/Versions", Names, Of::Secrets),
     open("/warder.v1.SysService/Init", Names, Of::Sys),
+    token("/warder.v1.SysService/KeyStatus", Names, Of::Sys),
+    token("/warder.v1.SysService/Rotate", Names, Of::Sys),
     token("/warder.v1.SysService/Seal", Names, Of::Sys),
     open("/warder.v1.SysService/Status", Names, Of::Sys),
     open("/warder.v1.SysService/Unseal", Names, Of::Sys),

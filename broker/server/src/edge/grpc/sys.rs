@@ -7,7 +7,9 @@ use warder_core::{
     secret::Secret,
 };
 use warder_proto::v1::{
-    SealStatus as Standing, SysServiceInitRequest as InitRequest, SysServiceInitResponse as InitResponse,
+    KeyRewrap, SealStatus as Standing, SysServiceInitRequest as InitRequest, SysServiceInitResponse as InitResponse,
+    SysServiceKeyStatusRequest as KeyStatusRequest, SysServiceKeyStatusResponse as KeyStatusResponse,
+    SysServiceRotateRequest as RotateRequest, SysServiceRotateResponse as RotateResponse,
     SysServiceSealRequest as SealRequest, SysServiceSealResponse as SealResponse,
     SysServiceStatusRequest as StatusRequest, SysServiceStatusResponse as StatusResponse,
     SysServiceUnsealRequest as UnsealRequest, SysServiceUnsealResponse as UnsealResponse,
@@ -17,7 +19,8 @@ use zeroize::Zeroizing;
 
 use super::{
     super::{problem::Refusal, vault::keys},
-    call::Call,
+    call::{Call, Told},
+    shape,
 };
 
 #[tonic::async_trait]
@@ -39,6 +42,35 @@ impl SysService for Call {
         let answered = self.canonical(Operation::Update, "sys/seal", Fields::default()).await;
         self.tell(answered.map(|answered| (SealResponse {}, answered)))
     }
+
+    async fn rotate(&self, _: Request<RotateRequest>) -> Result<Response<RotateResponse>, Status> {
+        let answered = self.canonical(Operation::Update, "sys/rotate", Fields::default()).await;
+        self.tell(answered.map(|answered| (RotateResponse {}, answered)))
+    }
+
+    async fn key_status(&self, _: Request<KeyStatusRequest>) -> Result<Response<KeyStatusResponse>, Status> {
+        self.tell(key_status(self).await)
+    }
+}
+
+async fn key_status(call: &Call) -> Told<KeyStatusResponse> {
+    let answered = call.canonical(Operation::Read, "sys/key-status", Fields::default()).await?;
+    let status = keys::key_status(&answered)?;
+    let rewrap = KeyRewrap {
+        pending: status.rewrap.pending,
+        checked: status.rewrap.checked,
+        moved: status.rewrap.moved,
+        broken: status.rewrap.broken,
+    };
+    let response = KeyStatusResponse {
+        term: status.term,
+        installed_at: shape::moment(status.installed_at.as_deref()),
+        encryptions: status.encryptions,
+        oldest_term: status.oldest_term,
+        terms: status.terms,
+        rewrap: Some(rewrap),
+    };
+    Ok((response, answered))
 }
 
 async fn init(call: &Call, asked: &InitRequest) -> Result<InitResponse, Refusal> {

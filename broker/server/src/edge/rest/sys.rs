@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use warder_core::{
     port::seal::SealStatus,
-    request::{Fields, Operation},
+    request::{self, Fields, Operation},
     secret::Secret,
 };
 
@@ -17,7 +17,7 @@ use super::{
         route::Outcome,
         vault::keys,
     },
-    canonical, text_member, whole,
+    canonical, text_member, told, whole,
 };
 
 /// All mounts, by path.
@@ -65,6 +65,19 @@ pub(crate) async fn status(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
 pub(crate) async fn seal(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
     inbound.query.only(&[])?;
     whole(&canonical(&edge, &inbound, Operation::Update, "sys/seal", Fields::default()).await?)
+}
+
+/// Adds a term to the keyring.
+pub(crate) async fn rotate(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
+    inbound.query.only(&[])?;
+    whole(&canonical(&edge, &inbound, Operation::Update, "sys/rotate", Fields::default()).await?)
+}
+
+/// How the keyring stands.
+pub(crate) async fn key_status(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
+    inbound.query.only(&[])?;
+    let answered = canonical(&edge, &inbound, Operation::Read, "sys/key-status", Fields::default()).await?;
+    Ok(told(StatusCode::OK, request::document(&keys::key_status(&answered)?)?, &answered))
 }
 
 /// Makes the keys, once. Shares and root token are shown here and nowhere again.

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::super::reply::{quoted, quoted_list};
 
 /// Paths whose `data` is repeated at the top, for clients that predate the envelope.
-const REPEATED: [&str; 14] = [
+const REPEATED: [&str; 15] = [
     "sys/audit",
     "sys/audit-hash",
     "sys/auth",
@@ -24,6 +24,7 @@ const REPEATED: [&str; 14] = [
     "sys/key-status",
     "sys/remount",
     "sys/rotate",
+    "sys/rotate/keyring",
     "sys/capabilities-self",
     "sys/capabilities-accessor",
     "sys/wrapping/wrap",

@@ -4,7 +4,15 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
-use warder_core::{error::Error, identity::Peer, json, port::seal::SealStatus, request::Fields, secret::Secret};
+use serde::{Deserialize, Serialize};
+use warder_core::{
+    error::Error,
+    identity::Peer,
+    json,
+    port::seal::SealStatus,
+    request::{Answer, Fields, Reply as Answered},
+    secret::Secret,
+};
 use zeroize::Zeroizing;
 
 use super::super::{Edge, Inbound, problem::Refusal, reply, route::Outcome};
@@ -17,6 +25,38 @@ pub(in crate::edge) struct Keys {
     pub(in crate::edge) hex: Vec<Zeroizing<String>>,
     pub(in crate::edge) base64: Vec<Zeroizing<String>>,
     pub(in crate::edge) root_token: Secret,
+}
+
+/// How the keyring stands, as the broker says it in the compatible API's words.
+#[derive(Deserialize, Serialize)]
+pub(in crate::edge) struct KeyStatus {
+    pub(in crate::edge) term: u32,
+    #[serde(alias = "install_time")]
+    pub(in crate::edge) installed_at: Option<String>,
+    pub(in crate::edge) encryptions: u64,
+    pub(in crate::edge) oldest_term: u32,
+    pub(in crate::edge) terms: u64,
+    pub(in crate::edge) rewrap: Rewrap,
+}
+
+/// Moving old values to the newest term.
+#[derive(Deserialize, Serialize)]
+pub(in crate::edge) struct Rewrap {
+    pub(in crate::edge) pending: bool,
+    pub(in crate::edge) checked: u64,
+    pub(in crate::edge) moved: u64,
+    pub(in crate::edge) broken: u64,
+}
+
+/// The native shape of an answer about the keyring.
+///
+/// # Errors
+/// `internal` when the answer is something else.
+pub(in crate::edge) fn key_status(answered: &Answered) -> Result<KeyStatus, Error> {
+    let Answer::Document(document) = &answered.answer else {
+        return Err(Error::internal("the keyring's answer is no document"));
+    };
+    serde_json::from_slice(document.expose()).map_err(Error::internal)
 }
 
 /// Initializes; `names` are what this door calls shares and threshold.

@@ -16,7 +16,7 @@ use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, Tabl
 use warder_core::port::storage::Revision;
 
 use super::{
-    Engine, EngineConfig, EngineError, RawWrite, Stored, View,
+    Engine, EngineConfig, EngineError, Exchange, RawWrite, Stored, View,
     children::{self, Keys},
     group::{Draft, Ground, Grouped, Work},
     memory::text,
@@ -100,13 +100,16 @@ impl<P: Place> Ground for Redb<P> {
         let txn = database.begin_write().map_err(written)?;
         let mut draft = RedbDraft { records: txn.open_table(RECORDS).map_err(written)?, revision: None };
         let wrote = work(&mut draft)?;
-        let revision = draft.revision.filter(|_| wrote);
+        let revision = draft.revision;
         drop(draft);
-        let Some(revision) = revision else {
+        if !wrote {
             txn.abort().map_err(written)?;
             return newest(database);
-        };
-        txn.open_table(META).map_err(written)?.insert("revision", revision).map_err(written)?;
+        }
+        // A group of exchanges alone leaves the revision as it is.
+        if let Some(revision) = revision {
+            txn.open_table(META).map_err(written)?.insert("revision", revision).map_err(written)?;
+        }
         txn.commit().map_err(written)?;
         newest(database)
     }
@@ -165,19 +168,31 @@ impl Draft for RedbDraft<'_> {
     fn write(&mut self, revision: Revision, writes: &[RawWrite]) -> Result<(), EngineError> {
         for RawWrite { key, bytes } in writes {
             match bytes {
-                Some(bytes) => {
-                    let mut record = self
-                        .records
-                        .insert_reserve(key.as_bytes(), size_of::<Revision>() + bytes.len())
-                        .map_err(written)?;
-                    let (head, body) = record.as_mut().split_at_mut(size_of::<Revision>());
-                    head.copy_from_slice(&revision.to_be_bytes());
-                    body.copy_from_slice(bytes);
-                }
+                Some(bytes) => self.put(key, revision, bytes)?,
                 None => _ = self.records.remove(key.as_bytes()).map_err(written)?,
             }
         }
         self.revision = Some(revision);
+        Ok(())
+    }
+
+    fn exchange(&mut self, exchange: &Exchange) -> Result<bool, EngineError> {
+        let Exchange { key, revision, bytes } = exchange;
+        let same = self.revision_of(key)? == Some(*revision);
+        if same {
+            self.put(key, *revision, bytes)?;
+        }
+        Ok(same)
+    }
+}
+
+impl RedbDraft<'_> {
+    fn put(&mut self, key: &str, revision: Revision, bytes: &[u8]) -> Result<(), EngineError> {
+        let len = size_of::<Revision>() + bytes.len();
+        let mut record = self.records.insert_reserve(key.as_bytes(), len).map_err(written)?;
+        let (head, body) = record.as_mut().split_at_mut(size_of::<Revision>());
+        head.copy_from_slice(&revision.to_be_bytes());
+        body.copy_from_slice(bytes);
         Ok(())
     }
 }

@@ -48,7 +48,11 @@ impl Random {
         }
         let check = |key: String| Check::Unchanged { key, revision: None };
         let checks = if self.below(6) == 0 { vec![check(format!("k/{}", self.below(24)))] } else { vec![] };
-        RawBatch { checks, writes: writes.into_iter().map(|(key, bytes)| RawWrite { key, bytes }).collect() }
+        RawBatch {
+            checks,
+            writes: writes.into_iter().map(|(key, bytes)| RawWrite { key, bytes }).collect(),
+            ..RawBatch::default()
+        }
     }
 }
 
@@ -111,7 +115,8 @@ impl Recorded {
         let view = engine.view().await.unwrap();
         let found = self.explained(&*view, syncs, story).await;
         let write = RawWrite { key: "after".to_owned(), bytes: Some(b"it".to_vec()) };
-        let outcome = engine.commit(RawBatch { checks: vec![], writes: vec![write] }).await.unwrap();
+        let outcome =
+            engine.commit(RawBatch { checks: vec![], writes: vec![write], ..RawBatch::default() }).await.unwrap();
         assert_eq!(outcome, Outcome::Committed(found + 1), "{story}");
     }
 

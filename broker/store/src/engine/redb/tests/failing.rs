@@ -21,7 +21,7 @@ use super::{
 /// `key` to `size` bytes that say which batch it was.
 fn batch(n: u8, size: usize) -> RawBatch {
     let put = |key: String| RawWrite { key, bytes: Some(vec![n; size]) };
-    RawBatch { checks: vec![], writes: vec![put(format!("k/{n:03}")), put("last".to_owned())] }
+    RawBatch { checks: vec![], writes: vec![put(format!("k/{n:03}")), put("last".to_owned())], ..RawBatch::default() }
 }
 
 /// Whole batches only: every key up to the newest, and `last` of the newest.
