@@ -6,6 +6,8 @@
 
 use std::{borrow::Cow, error, fmt, time::Duration};
 
+use crate::request::Operations;
+
 /// What went wrong, as a closed list: [`ErrorKind::code`] is the word on every wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -119,6 +121,8 @@ pub struct Error {
     pub mount: Option<Box<str>>,
     /// What was asked took place all the same: it must not be repeated blindly.
     pub done: bool,
+    /// What the path takes, where it was asked for something else.
+    pub takes: Operations,
     /// Earliest sensible retry.
     pub retry_after: Option<Duration>,
     /// For the log only.
@@ -139,6 +143,7 @@ impl Error {
             plugin: None,
             mount: None,
             done: false,
+            takes: Operations::default(),
             retry_after: None,
             source: None,
         }

@@ -54,6 +54,30 @@ impl Operation {
     }
 }
 
+/// Some operations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Operations(u8);
+
+impl Operations {
+    /// These.
+    #[must_use]
+    pub fn of(all: &[Operation]) -> Self {
+        Self(all.iter().fold(0, |set, operation| set | 1 << *operation as u8))
+    }
+
+    /// Whether it is one of them.
+    #[must_use]
+    pub const fn has(self, operation: Operation) -> bool {
+        self.0 & 1 << operation as u8 != 0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
 /// Which protocol surface a request came through; answers differ in shape, never in decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Door {

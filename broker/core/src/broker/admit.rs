@@ -18,7 +18,7 @@ use crate::{
         usage::Export,
     },
     quota::Counted,
-    request::{Address, Fields, Operation, Reply, Request, SecretRoute, SecretView},
+    request::{Address, Fields, Operation, Operations, Reply, Request, SecretRoute, SecretView},
     route::{self, Mount},
     secret::Secret,
     sys,
@@ -452,7 +452,11 @@ fn takes(place: &Place, operation: Operation) -> Result<()> {
     if ok {
         return Ok(());
     }
-    let error = Error::new(ErrorKind::MethodNotAllowed, "unsupported operation");
+    let mut error = Error::new(ErrorKind::MethodNotAllowed, "unsupported operation");
+    error.takes = match place {
+        Place::Native(matched) => matched.operations(),
+        Place::Plugin(spot) => Operations::of(&spot.route.verbs),
+    };
     Err(match known {
         Some(spot) => error.in_plugin(spot.mount.scope.plugin.as_str(), spot.mount.path.as_str()),
         None => error,

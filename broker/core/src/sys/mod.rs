@@ -8,6 +8,7 @@ mod keys;
 mod mounts;
 mod policies;
 mod quotas;
+mod specs;
 mod status;
 mod tokens;
 
@@ -22,7 +23,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     port::{backend::Plugins, keyring::Keyring, seal::Seal},
     quota::Quotas,
-    request::{Answer, Auth, Fields, Operation},
+    request::{Answer, Auth, Fields, Operation, Operations},
     route::{Mounts, Pattern},
     secret::Secret,
 };
@@ -154,6 +155,7 @@ enum Handler {
     RevokeOrphan,
     Rotate,
     Seal,
+    Specs,
 }
 
 /// One line of the table.
@@ -186,6 +188,7 @@ static ROUTES: &[Line] = &[
     line("sys/capabilities", &[Operation::Update], Handler::Capabilities(Whose::Token)),
     line("sys/capabilities-accessor", &[Operation::Update], Handler::Capabilities(Whose::Accessor)),
     line("sys/capabilities-self", &[Operation::Update], Handler::Capabilities(Whose::Own)),
+    line("sys/internal/specs/openapi", &[Operation::Read], Handler::Specs),
     line("sys/internal/ui/mounts/{path...}", &[Operation::Read], Handler::MountOf),
     line("sys/key-status", &[Operation::Read], Handler::KeyStatus),
     line("sys/mounts", &[Operation::Read], Handler::Mounts),
@@ -217,11 +220,17 @@ impl Matched {
         self.operations.contains(&operation)
     }
 
+    /// All that the path takes.
+    #[must_use]
+    pub fn operations(&self) -> Operations {
+        Operations::of(self.operations)
+    }
+
     /// Whether the path answers every token that is valid, whatever its policies: it checks by
     /// itself what may be shown.
     #[must_use]
     pub const fn open_to_all(&self) -> bool {
-        matches!(self.handler, Handler::MountOf)
+        matches!(self.handler, Handler::MountOf | Handler::Specs)
     }
 
     /// Whether the answer closes the barrier.
@@ -279,6 +288,7 @@ impl Sys {
             Handler::RevokeOrphan => tokens::revoke_orphan(self, ask).await,
             Handler::Rotate => keys::rotate(self).await,
             Handler::Seal => status::seal(self).await,
+            Handler::Specs => specs::mounts(self, ask).await,
         }
     }
 }

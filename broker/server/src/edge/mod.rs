@@ -19,6 +19,7 @@ pub(crate) mod ids;
 mod limits;
 pub(crate) mod listener;
 pub(crate) mod metrics;
+mod openapi;
 mod problem;
 mod prompt;
 mod reply;
@@ -154,7 +155,9 @@ impl Edge {
             Err(refusal) => return ("none", Err(refusal)),
         };
         let inbound = Inbound { id, door, peer, capture, query, headers: head.headers, body: Some(body) };
-        (route.pattern, (route.run)(self, inbound).await)
+        let answered = (route.run)(self, inbound).await;
+        let native = |refusal: Refusal| refusal.allowing(|| route::others(route));
+        (route.pattern, if door == Door::Native { answered.map_err(native) } else { answered })
     }
 
     /// Hands a request to the broker.

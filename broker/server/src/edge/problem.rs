@@ -58,6 +58,12 @@ impl Refusal {
         self.with(|inner| inner.extra.push((name, text.into())))
     }
 
+    /// Says which methods of the route are left, where the broker did not take this one.
+    pub(crate) fn allowing(self, methods: impl FnOnce() -> String) -> Self {
+        let refused = self.0.error.kind == ErrorKind::MethodNotAllowed && self.0.allow.is_none();
+        if refused { self.with(|inner| inner.allow = Some(methods())) } else { self }
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
         change(&mut self.0);
         self
@@ -85,7 +91,12 @@ impl Refusal {
         let mut text = br#"{"errors":["#.to_vec();
         json::write_string(&mut text, &self.vault_words());
         text.extend_from_slice(b"]}\n");
-        self.finish(reply::typed(code, "application/json", Secret::new(text)))
+        let mut response = self.finish(reply::typed(code, "application/json", Secret::new(text)));
+        if self.0.allow.is_none() && self.0.error.kind == ErrorKind::MethodNotAllowed {
+            let allow = super::vault::methods(self.0.error.takes);
+            response.headers_mut().extend(HeaderValue::from_str(&allow).ok().map(|allow| (header::ALLOW, allow)));
+        }
+        response
     }
 
     fn finish(&self, mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {

@@ -6,7 +6,12 @@
 
 use std::{pin::Pin, sync::Arc, sync::LazyLock};
 
-use super::{Edge, Inbound, health, problem::Refusal, reply::Reply, rest, vault};
+use warder_core::{
+    request::{Operation, Operations},
+    sys,
+};
+
+use super::{Edge, Inbound, health, openapi, problem::Refusal, reply::Reply, rest, vault};
 
 /// What a handler leaves behind.
 pub(crate) type Outcome = Result<Reply, Refusal>;
@@ -57,6 +62,8 @@ static ROUTES: &[Route] = routes! {
     open  "GET"    "/livez" health::live, "Whether the process answers at all";
     open  "HEAD"   "/livez" health::live, "The same without a body";
     open  "GET"    "/metrics" health::metrics, "Prometheus text";
+
+    open  "GET"    "/api/v1/openapi.json" openapi::native, "This description; with a token also of the mounts that it reaches";
 
     token "GET"    "/api/v1/secrets" rest::secrets::list_root, "Names at the top (?list=true)";
     token "GET"    "/api/v1/secrets/" rest::secrets::list_root, "Names at the top (?list=true)";
@@ -113,6 +120,7 @@ static ROUTES: &[Route] = routes! {
     open  "PUT"    "/v1/sys/unseal" vault::sys::unseal, "Vault: give one key share";
     open  "POST"   "/v1/sys/unseal" vault::sys::unseal, "Vault: give one key share";
     open  "GET"    "/v1/sys/leader" vault::sys::leader, "Vault: who leads";
+    open  "GET"    "/v1/sys/internal/specs/openapi" openapi::vault, "Vault: this description, paths below /v1";
     token "GET"    "/v1/{path...}" vault::read, "Vault: read, or list (?list=true)";
     token "LIST"   "/v1/{path...}" vault::list, "Vault: list";
     token "PUT"    "/v1/{path...}" vault::update, "Vault: create or update";
@@ -136,12 +144,29 @@ pub(crate) fn find(method: &str, path: &str) -> Result<(&'static Route, String),
     // HEAD is GET whose body stays here (RFC 9110, section 9.3.2); Vault's own door has none.
     let implied = (method == "HEAD" && !pattern.starts_with("/v1/")).then(|| of("GET")).flatten();
     match of(method).or(implied) {
+        // Vault's media type of a PATCH is no matter where nothing takes one.
+        Some(_) if method == "PATCH" && own(pattern, capture).is_some_and(|own| !own.has(Operation::Patch)) => {
+            Err(Refusal::method(own(pattern, capture).map_or_else(String::new, vault::methods)))
+        }
         Some(route) => Ok((route, capture.to_owned())),
+        None if let Some(own) = own(pattern, capture) => Err(Refusal::method(vault::methods(own))),
         None => {
             let first = same.next().map_or("", |route| route.method).to_owned();
             Err(Refusal::method(same.fold(first, |all, route| format!("{all}, {}", route.method))))
         }
     }
+}
+
+/// The methods of a route's pattern beside its own.
+pub(crate) fn others(route: &Route) -> String {
+    let same = ROUTES.iter().filter(|other| other.pattern == route.pattern && other.method != route.method);
+    same.map(|other| other.method).collect::<Vec<_>>().join(", ")
+}
+
+/// What the broker's own path takes, if it is one: the same for everybody, whatever is mounted.
+fn own(pattern: &str, capture: &str) -> Option<Operations> {
+    let path = Some(capture).filter(|_| pattern == "/v1/{path...}")?;
+    sys::find(path.strip_suffix('/').unwrap_or(path)).map(|matched| matched.operations())
 }
 
 struct Pattern {
@@ -228,10 +253,24 @@ mod tests {
             ("PUT", "/api/v1/secrets/a/versions", 405),
             ("GET", "/api/v1/secrets/a/undelete", 405),
             ("TRACE", "/v1/secret/data/a", 405),
+            ("PATCH", "/v1/sys/mounts", 405),
         ] {
             let refused = find(method, path).unwrap_err().native("r");
             assert_eq!(refused.status(), code, "{method} {path}");
             assert_eq!(refused.headers().contains_key("allow"), code == 405);
+        }
+    }
+
+    #[test]
+    fn a_path_of_the_broker_says_what_it_takes_itself() {
+        for (method, path, allow) in [
+            ("PATCH", "/v1/sys/mounts", "GET"),
+            ("OPTIONS", "/v1/auth/token/create", "POST, PUT"),
+            ("OPTIONS", "/v1/auth/token/accessors/", "GET, LIST"),
+            ("OPTIONS", "/v1/secret/data/a", "GET, LIST, PUT, POST, PATCH, DELETE"),
+        ] {
+            let refused = find(method, path).unwrap_err().vault();
+            assert_eq!(refused.headers()["allow"], allow, "{method} {path}");
         }
     }
 

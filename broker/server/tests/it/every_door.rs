@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use warder::edge::routes;
 use warder_core::{request::Operation, sys};
 
-use self::Expect::{Open, Token};
+use self::Expect::{Guest, Open, Token};
 use crate::{raw, running::Running};
 
 pub(crate) const ROOT: &str = "root";
@@ -17,6 +17,8 @@ pub(crate) const UNKNOWN: &str = "hvs.AAAAAAAAAAAAAAAAAAAAAAAA";
 /// What a row expects of the six tokens.
 #[derive(Clone, Copy)]
 pub(crate) enum Expect {
+    /// Answered without a token, but a token that is given must live.
+    Guest(u16),
     /// One status whoever asks.
     Open(u16),
     /// Refused without a living token; with the default policy only; with the root policy.
@@ -46,6 +48,7 @@ pub(crate) const ROUTES: &[Row] = &[
     ("GET", "/livez", "/livez", "", Open(200)),
     ("HEAD", "/livez", "/livez", "", Open(200)),
     ("GET", "/metrics", "/metrics", "", Open(200)),
+    ("GET", "/api/v1/openapi.json", "/api/v1/openapi.json", "", Guest(200)),
     ("GET", "/api/v1/secrets", "/api/v1/secrets?list=true", "", Token(403, 200)),
     ("GET", "/api/v1/secrets/", "/api/v1/secrets/?list=true", "", Token(403, 200)),
     // Each read is decided by itself: who may none of them gets an answer that says so.
@@ -103,6 +106,7 @@ pub(crate) const ROUTES: &[Row] = &[
     ("PUT", "/v1/sys/unseal", "/v1/sys/unseal", RESET, Open(200)),
     ("POST", "/v1/sys/unseal", "/v1/sys/unseal", RESET, Open(200)),
     ("GET", "/v1/sys/leader", "/v1/sys/leader", "", Open(200)),
+    ("GET", "/v1/sys/internal/specs/openapi", "/v1/sys/internal/specs/openapi", "", Guest(200)),
     ("GET", "/v1/{path...}", "/v1/secret/data/door", "", Token(403, 200)),
     ("LIST", "/v1/{path...}", "/v1/secret/metadata", "", Token(403, 200)),
     ("PUT", "/v1/{path...}", "/v1/secret/data/door", r#"{"data":{}}"#, Token(403, 200)),
@@ -137,6 +141,7 @@ const PATHS: &[Row] = &[
         Token(403, 200),
     ),
     ("POST", "sys/capabilities-self", "/v1/sys/capabilities-self", r#"{"paths":["a"]}"#, Token(200, 200)),
+    ("GET", "sys/internal/specs/openapi", "/v1/sys/internal/specs/openapi", "", Guest(200)),
     ("GET", "sys/internal/ui/mounts/{path...}", "/v1/sys/internal/ui/mounts/secret/a", "", Token(403, 200)),
     ("GET", "sys/key-status", "/v1/sys/key-status", "", Token(403, 200)),
     ("GET", "sys/mounts", "/v1/sys/mounts", "", Token(403, 200)),
@@ -225,6 +230,7 @@ impl House {
         let tokens = ["", UNKNOWN, &self.expired, &self.revoked, &weak, &good];
         let expected = match expect {
             Open(status) => [status; 6],
+            Guest(status) => [status, nobody, nobody, nobody, status, status],
             Token(weak, good) => [nobody, nobody, nobody, nobody, weak, good],
         };
         for (kind, (token, expected)) in
@@ -251,7 +257,7 @@ fn every_route_and_path_answers_every_kind_of_token_as_its_row_says() {
 
 #[test]
 fn every_route_of_the_router_has_a_row_and_says_whether_it_is_open() {
-    let rows: BTreeSet<_> = ROUTES.iter().map(|row| (row.0, row.1, matches!(row.4, Open(_)))).collect();
+    let rows: BTreeSet<_> = ROUTES.iter().map(|row| (row.0, row.1, matches!(row.4, Guest(_) | Open(_)))).collect();
     let there: BTreeSet<_> = routes().iter().map(|route| (route.method, route.pattern, route.public)).collect();
     assert_eq!(rows, there, "give each new route its row in ROUTES");
 }

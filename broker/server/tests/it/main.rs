@@ -10,6 +10,7 @@ mod every_method;
 mod hostile;
 mod listeners;
 mod metrics;
+mod openapi;
 mod openssl;
 mod quick_start;
 mod rate_limits;

@@ -90,6 +90,7 @@ pub(crate) async fn create(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     inbound.media("application/json", true)?;
     inbound.query.only(&[])?;
     let mut fields = inbound.fields(&edge).await?;
+    only(&fields, NEW_TOKEN)?;
     let orphan = match fields.take("orphan").as_ref().and_then(Secret::expose_str) {
         None | Some("false") => false,
         Some("true") => true,
@@ -103,6 +104,27 @@ pub(crate) async fn create(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     let auth = answered.auth.as_ref().ok_or_else(|| Error::internal("a token was created without a token"))?;
     Ok(told(StatusCode::CREATED, issued(auth, true)?, &answered))
 }
+
+/// What may be said of a new token. A word that is none of these would go unnoticed, and the token
+/// would be another one than was meant.
+const NEW_TOKEN: &[&str] = &[
+    "id",
+    "policies",
+    "ttl",
+    "lease",
+    "period",
+    "explicit_max_ttl",
+    "num_uses",
+    "renewable",
+    "display_name",
+    "meta",
+    "metadata",
+    "no_parent",
+    "no_default_policy",
+    "orphan",
+    "type",
+    "entity_alias",
+];
 
 /// Accessors of all tokens.
 pub(crate) async fn list(edge: Arc<Edge>, inbound: Inbound) -> Outcome {

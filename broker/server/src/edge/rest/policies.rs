@@ -55,6 +55,7 @@ pub(crate) async fn explain(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     inbound.media("application/json", true)?;
     inbound.query.only(&[])?;
     let fields = inbound.fields(&edge).await?;
+    only(&fields, &["path", "operation", "policies", "token", "fields"])?;
     whole(&canonical(&edge, &inbound, Operation::Update, "sys/policies/explain", fields).await?)
 }
 

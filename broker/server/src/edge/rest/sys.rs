@@ -17,7 +17,7 @@ use super::{
         route::Outcome,
         vault::keys,
     },
-    canonical, text_member, told, whole,
+    canonical, only, text_member, told, whole,
 };
 
 /// All mounts, by path.
@@ -36,6 +36,7 @@ pub(crate) async fn enable(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     inbound.media("application/json", true)?;
     inbound.query.only(&[])?;
     let fields = inbound.fields(&edge).await?;
+    only(&fields, &["plugin", "type", "description", "options"])?;
     whole(&canonical(&edge, &inbound, Operation::Update, &mount_path(&inbound), fields).await?)
 }
 
@@ -85,6 +86,7 @@ pub(crate) async fn init(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     inbound.media("application/json", true)?;
     inbound.query.only(&[])?;
     let fields = inbound.fields(&edge).await?;
+    only(&fields, &["shares", "threshold"])?;
     keys::init(&edge, &inbound, &fields, ["shares", "threshold"]).await
 }
 
@@ -93,6 +95,7 @@ pub(crate) async fn unseal(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     inbound.media("application/json", true)?;
     inbound.query.only(&[])?;
     let fields = inbound.fields(&edge).await?;
+    only(&fields, &["key", "reset"])?;
     let key = text_member(&fields, "key")?;
     Ok(standing(&keys::unseal(&edge, &inbound, &fields, key).await?))
 }

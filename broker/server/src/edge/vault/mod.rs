@@ -9,10 +9,29 @@ use std::sync::Arc;
 use http::StatusCode;
 use warder_core::{
     error::{Error, ErrorKind},
-    request::{Address, Answer, Fields, Operation, Reply as Answered},
+    request::{Address, Answer, Fields, Operation, Operations, Reply as Answered},
 };
 
 use super::{Edge, Inbound, Outcome as Seen, decode::Query, parse_path, problem::Refusal, reply, route::Outcome};
+
+/// The methods that ask for these operations, for `Allow`.
+pub(super) fn methods(operations: Operations) -> String {
+    let words = [
+        (Operation::Read, "GET"),
+        (Operation::List, "LIST"),
+        (Operation::Create, "POST, PUT"),
+        (Operation::Update, "POST, PUT"),
+        (Operation::Patch, "PATCH"),
+        (Operation::Delete, "DELETE"),
+    ];
+    let mut all: Vec<&str> = words.iter().filter(|(one, _)| operations.has(*one)).map(|(_, word)| *word).collect();
+    all.dedup();
+    // A listing is also a GET that says so.
+    if all.contains(&"LIST") && !all.contains(&"GET") {
+        all.insert(0, "GET");
+    }
+    all.join(", ")
+}
 
 /// GET: read, or list with `?list=true`.
 pub(crate) async fn read(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
@@ -117,6 +136,20 @@ pub(super) fn from_query(query: &Query) -> Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operations_are_asked_for_by_methods() {
+        use Operation::{Create, Delete, List, Patch, Read, Rotate, Update};
+        for (operations, expected) in [
+            (&[][..], ""),
+            (&[Rotate][..], ""),
+            (&[List], "GET, LIST"),
+            (&[Create, Update], "POST, PUT"),
+            (&[Read, List, Create, Update, Patch, Delete], "GET, LIST, POST, PUT, PATCH, DELETE"),
+        ] {
+            assert_eq!(methods(Operations::of(operations)), expected);
+        }
+    }
 
     #[test]
     fn repeated_parameters_become_a_list() {

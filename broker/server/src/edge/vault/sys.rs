@@ -18,14 +18,16 @@ pub(crate) async fn health(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
         (true, true) => ("sealedcode", 503),
         (true, false) => ("activecode", 200),
     };
-    // Below 200 nothing is final: a client would wait for the answer that follows.
-    let final_code = |text: &str| text.parse::<u16>().ok().filter(|code| (200..600).contains(code));
-    let code = match inbound.query.one(name)? {
-        None => Some(usual),
-        Some(text) => final_code(text),
-    };
-    let code = code.and_then(|code| StatusCode::from_u16(code).ok());
-    let code = code.ok_or_else(|| Error::invalid(name, "expected an HTTP status from 200 to 599"))?;
+    let mut code = StatusCode::from_u16(usual).map_err(Error::internal)?;
+    // Those of other states are looked at as well: a mistake is told before it matters.
+    for known in ["activecode", "sealedcode", "uninitcode"] {
+        let Some(text) = inbound.query.one(known)? else { continue };
+        let wanted =
+            final_code(text).ok_or_else(|| Error::invalid(known, "expected an HTTP status from 200 to 599"))?;
+        if known == name {
+            code = wanted;
+        }
+    }
     let body = serde_json::json!({
         "initialized": seal.initialized,
         "sealed": seal.sealed,
@@ -37,6 +39,13 @@ pub(crate) async fn health(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
         "version": env!("CARGO_PKG_VERSION"),
     });
     Ok(reply::value(code, &body))
+}
+
+/// Below 200 nothing is final: a client would wait for the answer that follows.
+fn final_code(text: &str) -> Option<StatusCode> {
+    let digits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_digit());
+    let code = text.parse::<u16>().ok().filter(|code| digits && (200..600).contains(code))?;
+    StatusCode::from_u16(code).ok()
 }
 
 /// `sys/seal-status`.
