@@ -21,6 +21,7 @@ pub mod secret;
 mod shards;
 #[cfg(any(test, feature = "test-clock"))]
 pub mod testing;
+pub mod trace;
 pub mod txn;
 
 // Rooms.

@@ -10,9 +10,9 @@ use std::{
 };
 
 /// What everybody may import; leaves import each other and nothing else.
-const LEAVES: [&str; 15] = [
+const LEAVES: [&str; 16] = [
     "clock", "duration", "error", "forms", "identity", "json", "memo", "path", "port", "request", "sealed", "secret",
-    "shards", "testing", "txn",
+    "shards", "testing", "trace", "txn",
 ];
 /// What may be imported beside leaves, and beside a room's own modules.
 const ROOMS: [(&str, &[&str]); 8] = [

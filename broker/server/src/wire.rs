@@ -30,6 +30,7 @@ use crate::{
         tls,
     },
     plugins,
+    telemetry::Exporter,
 };
 
 /// Period of the broker's housekeeping.
@@ -91,6 +92,7 @@ pub struct Running {
     broker: Arc<Broker>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    exporting: Option<(Arc<Exporter>, JoinHandle<()>)>,
 }
 
 impl std::fmt::Debug for Running {
@@ -103,8 +105,8 @@ impl std::fmt::Debug for Running {
 ///
 /// # Errors
 /// [`StartError`] names the part that refused.
-pub async fn start(config: &Config) -> Result<Running, StartError> {
-    let wired = wire(config, false).await?;
+pub async fn start(config: &Config, exporter: Option<Arc<Exporter>>) -> Result<Running, StartError> {
+    let wired = wire(config, exporter, false).await?;
     wired.broker.start().await?;
     Ok(wired.serve())
 }
@@ -113,11 +115,12 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
 ///
 /// # Errors
 /// [`StartError`] names the part that refused.
-pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError> {
+pub(crate) async fn wire(config: &Config, exporter: Option<Arc<Exporter>>, dev: bool) -> Result<Wired, StartError> {
     // First: a port that is taken must not leave a new store behind.
     let listeners = listen(config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let metrics = Arc::new(Metrics::new()?);
+    let metrics = Arc::new(Metrics::new(exporter.as_ref().and_then(|exporter| exporter.readers()))?);
+    metrics.watch_export(exporter.as_ref().map(|exporter| exporter.tally().clone()).unwrap_or_default());
     let broker = broker(config, clock.clone(), &metrics).await?;
     broker.tell_calls(metrics.clone());
     metrics.watch(&broker, clock.clone());
@@ -132,6 +135,7 @@ pub(crate) async fn wire(config: &Config, dev: bool) -> Result<Wired, StartError
         ids: crate::edge::ids::Ids::new(),
         streams: Streams::new(stopped),
         room: Arc::new(Semaphore::new(config.limits.connections)),
+        exporter,
     });
     Ok(Wired { broker, listeners, edge, stop })
 }
@@ -241,13 +245,15 @@ impl Wired {
             tokio::spawn(tick(broker.clone(), stopped.clone())),
             tokio::spawn(rewrap(broker.clone(), stopped.clone())),
         ];
+        let exporter = edge.exporter.clone();
+        let sending = exporter.as_ref().and_then(|exporter| exporter.start());
         let listening: Vec<_> = listeners.iter().map(|listener| listener.listening().clone()).collect();
         let tls = listeners.iter().filter_map(|listener| listener.tls().cloned()).collect();
         for listener in listeners {
             tracing::info!(listener = %listener.listening(), "serving");
             tasks.push(tokio::spawn(listener::run(listener, edge.clone(), stopped.clone())));
         }
-        Running { listening, tls, broker, stop, tasks }
+        Running { listening, tls, broker, stop, tasks, exporting: exporter.zip(sending) }
     }
 }
 
@@ -261,8 +267,11 @@ impl Running {
                 tracing::error!(error.chain = %error, "a task of the server panicked");
             }
         }
-        drop(self.broker);
         tracing::info!("stopped");
+        if let Some((exporter, sending)) = self.exporting {
+            exporter.stop(sending).await;
+        }
+        drop(self.broker);
     }
 
     /// Where it listens; with the real port when 0 was configured.

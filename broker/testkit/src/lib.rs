@@ -5,6 +5,7 @@
 //! listens on a port the kernel chose, keeps its data in its own directory, and ends its own
 //! process when it drops. A missing part is an error that says how to get it, never a skip.
 
+mod collector;
 mod disk;
 mod failure;
 mod guest;
@@ -16,6 +17,7 @@ mod suite;
 mod volume;
 mod warder;
 
+pub use collector::{Collector, attribute};
 pub use disk::SmallDisk;
 pub use failure::{Failure, Result};
 pub use guest::Guest;

@@ -22,6 +22,7 @@ use crate::{
     route::{self, Mount},
     secret::Secret,
     sys,
+    trace::{self, Stage},
     txn::Transaction,
 };
 
@@ -83,7 +84,12 @@ impl Broker {
         };
         let identified = match &request.credential {
             None => Ok(None),
-            Some(token) => self.sys.tokens.identify(token).await.map(Some),
+            Some(token) => {
+                let stage = trace::stage("identify");
+                let identified = self.sys.tokens.identify(token).await;
+                stage.end(&identified);
+                identified.map(Some)
+            }
         };
         if let Some(limited) = limited
             && let Err(error) = self.limited_token(&request, identified.as_ref().ok(), limited).await
@@ -151,7 +157,10 @@ impl Broker {
         entry: &mut audit::Entry,
     ) -> Result<Admission> {
         let fields = std::mem::take(&mut request.fields);
-        let mut found = self.find(&request, fields).await.map_err(|e| or_unknown(e, identity.as_ref()))?;
+        let stage = trace::stage("resolve");
+        let found = self.find(&request, fields).await.map_err(|e| or_unknown(e, identity.as_ref()));
+        stage.end(&found);
+        let mut found = found?;
         let fields = Arc::new(std::mem::take(&mut found.fields));
         entry.path = (&found.path).into();
         entry.fields = (!fields.is_empty()).then(|| fields.clone());
@@ -165,9 +174,17 @@ impl Broker {
                 false => Err(unknown()),
             };
         };
-        let acl = self.sys.policies.acl_for(&identity.policies).await?;
+        let stage = trace::stage("authorize");
+        let acl = match self.sys.policies.acl_for(&identity.policies).await {
+            Ok(acl) => acl,
+            Err(error) => {
+                stage.ended(Some(error.kind.code()));
+                return Err(error);
+            }
+        };
         let mut operation = request.operation;
-        let decided = self.decide(&request, &mut found, &fields, &identity, &acl, &mut operation).await;
+        let decided = self.decide(&request, &mut found, &fields, &identity, &acl, &mut operation, &stage).await;
+        stage.end(&decided);
         entry.operation = operation.word();
         // A use is a use, allowed or not.
         if identity.counted {
@@ -238,6 +255,7 @@ impl Broker {
     }
 
     /// Create or update, and whether that is allowed.
+    #[expect(clippy::too_many_arguments, reason = "what was found so far, and what is still to be decided")]
     async fn decide(
         self: &Arc<Self>,
         request: &Request,
@@ -246,6 +264,7 @@ impl Broker {
         identity: &Arc<Identity>,
         acl: &Acl,
         operation: &mut Operation,
+        stage: &Stage,
     ) -> Result<Permit> {
         if let Ok(Place::Plugin(spot)) = &mut found.place {
             if writes(*operation) {
@@ -253,7 +272,8 @@ impl Broker {
                 spot.turn = Some(Box::pin(timeout(request.deadline, turn)).await.map_err(|_| crowded(spot))?);
             }
             if *operation == Operation::Update && spot.route.verbs.contains(&Operation::Create) {
-                *operation = Box::pin(self.create_or_update(request, spot, identity)).await?;
+                let asked = self.create_or_update(request, spot, identity);
+                *operation = Box::pin(trace::within(stage.inner(), asked)).await?;
             }
         }
         let privileged = match &found.place {
@@ -327,7 +347,7 @@ impl Broker {
 
     /// Records a refusal; the caller gets the refusal, or that it could not be recorded.
     pub(super) async fn refuse<T>(&self, entry: audit::Entry, error: Error) -> Result<T> {
-        self.sys.audit.record(Record::combined(entry, Outcome::failed(&error))).await?;
+        self.noted("audit.close", Record::combined(entry, Outcome::failed(&error))).await?;
         Err(error)
     }
 
@@ -346,8 +366,16 @@ impl Broker {
 
     /// An answer from memory leaves once its one record was taken.
     pub(super) async fn recorded(&self, admission: Admission, hit: Hit) -> Result<Reply> {
-        self.sys.audit.record(hit.record(admission)).await?;
+        self.noted("audit.close", hit.record(admission)).await?;
         Ok(hit.reply)
+    }
+
+    /// Has a record taken, as a stage of this name.
+    pub(super) async fn noted(&self, name: &'static str, record: Record) -> Result<()> {
+        let stage = trace::stage(name);
+        let taken = self.sys.audit.record(record).await;
+        stage.end(&taken);
+        taken
     }
 }
 

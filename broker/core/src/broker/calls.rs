@@ -3,9 +3,12 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{Broker, admit::Spot};
-use crate::port::{
-    backend::{MountScope, Ran},
-    usage::{Calls, Ended, Export, Usage},
+use crate::{
+    port::{
+        backend::{MountScope, Ran},
+        usage::{Calls, Ended, Export, Usage},
+    },
+    trace::{self, Stage, Value},
 };
 
 impl Broker {
@@ -23,6 +26,7 @@ impl Broker {
             outcome: "cancelled",
             usage: Usage::default(),
             started: Instant::now(),
+            stage: trace::stage("plugin.call"),
         };
         let ran = ran.await;
         call.usage = ran.usage;
@@ -40,10 +44,28 @@ struct Telling<'a> {
     outcome: &'static str,
     usage: Usage,
     started: Instant,
+    stage: Stage,
+}
+
+impl Telling<'_> {
+    fn span(&mut self) {
+        let (scope, usage) = (self.scope, self.usage);
+        let mut stage = std::mem::replace(&mut self.stage, Stage::none());
+        stage.about("warder.plugin", || Value::Text(scope.plugin.clone().into()));
+        stage.about("warder.mount", || Value::Text(scope.path.clone().into()));
+        stage.about("warder.call", || Value::Text(self.export.word().into()));
+        stage.about("warder.outcome", || Value::Text(self.outcome.into()));
+        stage.about("warder.cpu_us", || Value::Number(usage.processor.as_micros().try_into().unwrap_or(i64::MAX)));
+        if let Some(fault) = usage.fault {
+            stage.about("warder.fault", || Value::Text(fault.word().into()));
+        }
+        stage.ended(Some(self.outcome).filter(|outcome| *outcome != "ok"));
+    }
 }
 
 impl Drop for Telling<'_> {
     fn drop(&mut self) {
+        self.span();
         let Some(calls) = self.calls else { return };
         calls.ended(&Ended {
             plugin: &self.scope.plugin,

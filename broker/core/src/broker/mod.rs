@@ -52,6 +52,7 @@ use crate::{
     request::{Reply, Request},
     route::{Mounts, NewMount},
     sys::Sys,
+    trace::{self, Value},
     txn::TxnLimits,
 };
 use admit::Admission;
@@ -170,14 +171,20 @@ impl Broker {
         let until = Instant::now() + deadline;
         let late = |_| late(deadline);
         let admission = timeout_at(until, self.admit(request)).await.map_err(late)??;
-        let Some(hit) = self.recall(&admission) else {
+        let mut stage = trace::stage("remember");
+        let recalled = self.recall(&admission);
+        stage.about("warder.cached", || Value::Flag(recalled.is_some()));
+        stage.ended(None);
+        let Some(hit) = recalled else {
             return Box::pin(timeout_at(until, self.performed(admission))).await.map_err(late)?;
         };
+        let stage = trace::stage("audit.close");
         let recording = self.sys.audit.begin(hit.record(admission));
         // Outside of the timer, which is not set as long as what it bounds is at hand.
         recording.let_others_begin().await;
-        timeout_at(until, recording.taken()).await.map_err(late)??;
-        Ok(hit.reply)
+        let taken = timeout_at(until, recording.taken()).await.map_err(late)?;
+        stage.end(&taken);
+        taken.map(|()| hit.reply)
     }
 
     /// Where the barrier stands.
@@ -238,9 +245,12 @@ impl Broker {
 
     async fn performed(self: &Arc<Self>, admission: Admission) -> Result<Reply> {
         let this = self.clone();
-        let span = tracing::info_span!("request", request.id = &*admission.id);
+        let trace = trace::current();
+        let id = trace.as_ref().map(|trace| tracing::field::display(trace.id));
+        let span = tracing::info_span!("request", request.id = &*admission.id, trace.id = id);
+        let work = async move { this.perform(admission).await }.instrument(span);
         // Detached: a hang-up loses no lease and no record.
-        tokio::spawn(async move { this.perform(admission).await }.instrument(span)).await.map_err(Error::internal)?
+        tokio::spawn(trace::within(trace, work)).await.map_err(Error::internal)?
     }
 
     fn closed(&self) -> Error {

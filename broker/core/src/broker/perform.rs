@@ -20,7 +20,8 @@ use crate::{
     request::{Answer, Operation, Reply},
     route,
     sys::{Ask, Served},
-    txn::ReadSet,
+    trace::{self, Value},
+    txn::{ReadSet, Transaction},
 };
 
 /// Tries of one call whose transaction meets a conflict.
@@ -41,7 +42,10 @@ impl Broker {
         let key = admission.cache_key();
         let mut lead = None;
         if let Some(key) = key.as_ref().filter(|_| !admission.refresh) {
-            match self.cache.flights().join(key).await {
+            let stage = trace::stage("remember");
+            let flight = self.cache.flights().join(key).await;
+            stage.ended(None);
+            match flight {
                 Flight::Lead(turn) => lead = Some(turn),
                 Flight::Landed | Flight::Alone => {
                     if let Some(hit) = self.recall(&admission) {
@@ -50,10 +54,15 @@ impl Broker {
                 }
             }
         }
-        self.sys.audit.record(Record::open(&admission.entry)).await?;
+        self.noted("audit.open", Record::open(&admission.entry)).await?;
         let ticket = self.cache.ticket();
         let result = match &admission.place {
-            Place::Native(_) => self.native(&admission).await,
+            Place::Native(_) => {
+                let stage = trace::stage("native");
+                let result = self.native(&admission).await;
+                stage.end(&result);
+                result
+            }
             Place::Plugin(_) => self.sandboxed(&mut admission).await.map(|made| {
                 let reply = admission.reply(made.answer.clone(), made.warnings.clone(), false);
                 if key.as_ref().is_some_and(|key| self.keep(ticket, key, &admission, made)) {
@@ -67,7 +76,7 @@ impl Broker {
             Ok(reply) => Outcome::of(reply, None),
             Err(error) => Outcome::failed(error),
         };
-        let closed = self.sys.audit.record(Record::close(&admission.entry, outcome)).await;
+        let closed = self.noted("audit.close", Record::close(&admission.entry, outcome)).await;
         closed.map_err(|error| unshown(error, result.is_ok() && admission.entry.effects))?;
         result
     }
@@ -127,19 +136,31 @@ impl Broker {
                 default_ttl: self.config.token.default_ttl,
                 max_ttl: self.config.token.max_ttl,
             };
-            let ran = self.told(spot, Export::Handle, spot.plugin.backend.handle(run, call)).await;
+            let mut stage = trace::stage("plugin");
+            stage.about("warder.operation", || Value::Text(operation.word().into()));
+            let handled = self.told(spot, Export::Handle, spot.plugin.backend.handle(run, call));
+            let ran = trace::within(stage.inner(), handled).await;
+            stage.end(&ran.result);
             let name = |e: Error| named(e, spot);
             let reply = ran.result.map_err(name)?;
             let txn = ran.txn.ok_or_else(|| Error::internal("the sandbox lost its transaction"))?;
             let (reads, wrote) = (txn.read_set().clone(), txn.wrote());
             // Before the commit: an answer that cannot be given must leave nothing behind.
             let made = made(reply, ran.observed, reads, wrote, &lifted.unknown).map_err(name)?;
-            if wrote && self.storage.commit(txn.finish()).await? == storage::Outcome::Conflict {
+            if wrote && self.committed(txn).await? == storage::Outcome::Conflict {
                 continue;
             }
             return Ok(made);
         }
         Err(Error::new(ErrorKind::Conflict, format!("lost against other writers {ATTEMPTS} times: try again")))
+    }
+
+    async fn committed(&self, txn: Transaction) -> Result<storage::Outcome> {
+        let mut stage = trace::stage("commit");
+        let outcome = self.storage.commit(txn.finish()).await;
+        stage.about("warder.conflict", || Value::Flag(matches!(outcome, Ok(storage::Outcome::Conflict))));
+        stage.end(&outcome);
+        outcome
     }
 
     /// Keeps an answer as long as what the host saw it depend on allows; says whether it did.

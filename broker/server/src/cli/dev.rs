@@ -64,7 +64,7 @@ impl std::fmt::Debug for Dev {
 
 impl Dev {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        telemetry::start(&self.log, self.log_format).map_err(Failure::usage)?;
+        telemetry::start(&self.log, self.log_format, None).map_err(Failure::usage)?;
         let signals = Signals::watch()?;
         if let Some(folder) = &self.data_dir {
             make(folder)?;
@@ -78,7 +78,7 @@ impl Dev {
         // Sinks take absolute paths only: a log must not move with the working directory.
         let audit = std::path::absolute(&audit).map_err(|e| Failure::usage(format!("{}: {e}", audit.display())))?;
         let config = self.config(&audit);
-        let wired = wire::wire(&config, true).await.map_err(|e| Failure::other(e.to_string()))?;
+        let wired = wire::wire(&config, None, true).await.map_err(|e| Failure::other(e.to_string()))?;
         let token = self.open(wired.broker()).await?;
         let address = wired.listening().next().and_then(|door| door.address()).unwrap_or(self.listen);
         output::bytes(self.banner(address, &token, &audit).as_bytes())?;

@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{config::Configured, failure::Failure, output};
 use crate::{
-    telemetry,
+    telemetry::{self, Exporter},
     wire::{self, Running},
 };
 
@@ -25,9 +25,10 @@ pub(crate) struct Serve {
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let config = self.configured.load()?.config;
-        telemetry::start(&config.log.level, config.log.format).map_err(Failure::usage)?;
+        let exporter = Exporter::new(&config.telemetry).map_err(|e| Failure::usage(wire::chain(&e)))?;
+        telemetry::start(&config.log.level, config.log.format, exporter.as_deref()).map_err(Failure::usage)?;
         let signals = Signals::watch()?;
-        let running = wire::start(&config).await.map_err(|e| Failure::other(e.to_string()))?;
+        let running = wire::start(&config, exporter).await.map_err(|e| Failure::other(e.to_string()))?;
         let lines: String = running.listening().iter().map(|door| format!("{door}\n")).collect();
         output::bytes(lines.as_bytes())?;
         signals.until_told(running).await

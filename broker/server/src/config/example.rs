@@ -122,6 +122,7 @@ mod tests {
         expected.plugins.clear();
         expected.listeners.retain(|name, _| name.is_empty());
         expected.listeners.values_mut().for_each(|listener| listener.tls.client_ca_file = None);
+        expected.telemetry = crate::telemetry::TelemetryConfig::default();
         assert_eq!(standing, expected);
 
         let plain =

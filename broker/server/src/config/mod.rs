@@ -16,7 +16,10 @@ use warder_core::{audit::SinkConfig, authn::TokenConfig, broker::BrokerConfig};
 use warder_runtime::RuntimeConfig;
 use warder_store::sink::{Options, Sync};
 
-use crate::{edge::Limits, telemetry::LogFormat};
+use crate::{
+    edge::Limits,
+    telemetry::{LogFormat, TelemetryConfig},
+};
 
 mod build;
 mod example;
@@ -60,6 +63,8 @@ pub struct Config {
     pub runtime: RuntimeConfig,
     /// What the process says of itself.
     pub log: LogConfig,
+    /// What is sent to a collector.
+    pub telemetry: TelemetryConfig,
     /// Components under the names that they give themselves; for development, so no option.
     pub unpinned: Vec<PathBuf>,
 }
@@ -77,6 +82,7 @@ impl Default for Config {
             token: TokenConfig::default(),
             runtime: RuntimeConfig::default(),
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
             unpinned: Vec::new(),
         }
     }

@@ -13,7 +13,7 @@ use super::{
     AuditKind, Config, SealKind, StorageKind, listener,
     value::{Field, absolute, count, file, filter, size, time, word},
 };
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, Protocol, TelemetryConfig};
 
 /// A table of the file.
 pub(super) struct Section {
@@ -223,9 +223,53 @@ pub(super) static SECTIONS: &[Section] = &[
             option("format", "For people, or one JSON object a line.", |c, _| word(&mut c.log.format, LOG_FORMATS)),
         ],
     ),
+    section(
+        "telemetry",
+        "What is sent to an OpenTelemetry collector by OTLP: spans of requests, metrics, log lines. Without\n\
+         an endpoint nothing is. A collector that is slow or gone costs what it does not take, and no more.",
+        &[
+            option("endpoint", "The collector.", |c, _| Field::Endpoint(&mut c.telemetry.endpoint))
+                .optional("http://127.0.0.1:4317")
+                .switch(),
+            option("protocol", "OTLP over gRPC, or as protobuf over HTTP/1.1.", |c, _| {
+                told(c, |t| word(&mut t.protocol, PROTOCOLS))
+            }),
+            option("ca_file", "PEM file: CAs of the collector's certificate, instead of the system's.", |c, _| {
+                told(c, |t| Field::MaybeFile(&mut t.ca_file))
+            })
+            .optional("/etc/warder/tls/collector.pem"),
+            option("headers_file", "Lines of `name: value` for every request to it; they may be secret.", |c, _| {
+                told(c, |t| Field::MaybeFile(&mut t.headers_file))
+            })
+            .optional("/etc/warder/collector-headers"),
+            option("service_name", "What this process is called there.", |c, _| {
+                told(c, |t| Field::Name(&mut t.service_name))
+            }),
+            option("traces", "Whether spans are sent.", |c, _| told(c, |t| Field::Flag(&mut t.traces))),
+            option("metrics", "Whether metrics are sent.", |c, _| told(c, |t| Field::Flag(&mut t.metrics))),
+            option("logs", "Whether log lines are sent; log.level says which.", |c, _| {
+                told(c, |t| Field::Flag(&mut t.logs))
+            }),
+            option(
+                "sample_one_in",
+                "Of so many requests without a traceparent, one is traced; 0: none. Others as it says.",
+                |c, _| told(c, |t| count(&mut t.sample_one_in, 0..=1_000_000)),
+            ),
+            option("interval", "How often metrics are sent.", |c, _| {
+                told(c, |t| time(&mut t.interval, 100 * MS..=60 * MINUTE))
+            }),
+            option("timeout", "For one request to the collector.", |c, _| {
+                told(c, |t| time(&mut t.timeout, 100 * MS..=MINUTE))
+            }),
+            option("queue", "Spans, and as many log lines, that may wait; further ones are lost.", |c, _| {
+                told(c, |t| count(&mut t.queue, 1..=1_000_000))
+            }),
+        ],
+    ),
 ];
 
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+const PROTOCOLS: &[(&str, Protocol)] = &[("grpc", Protocol::Grpc), ("http/protobuf", Protocol::Http)];
 const SEALS: &[(&str, SealKind)] = &[("shamir", SealKind::Shamir), ("dev", SealKind::Dev)];
 const SINKS: &[(&str, AuditKind)] = &[("file", AuditKind::File), ("stdout", AuditKind::Stdout)];
 const STORAGE: &[(&str, StorageKind)] = &[("redb", StorageKind::Redb), ("memory", StorageKind::Memory)];
@@ -258,6 +302,13 @@ impl Opt {
 
     pub(super) const fn switch(self) -> Self {
         Self { switch: true, ..self }
+    }
+}
+
+fn told<'a>(config: &'a mut Config, field: fn(&'a mut TelemetryConfig) -> Field<'a>) -> Field<'a> {
+    match &config.telemetry.endpoint {
+        Some(_) => field(&mut config.telemetry),
+        None => Field::Absent("there is no telemetry.endpoint"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{listener::Address, network::Networks, plugin::Sha256};
-use crate::telemetry;
+use crate::telemetry::{self, Endpoint};
 
 /// Longest wrong text that an error repeats, characters.
 const SHOWN: usize = 64;
@@ -33,6 +33,8 @@ pub(super) enum Field<'a> {
     Address(&'a mut Address),
     /// A whole number.
     Count(&'a mut dyn Number, RangeInclusive<u64>),
+    /// The URL of a collector, that may be missing.
+    Endpoint(&'a mut Option<Endpoint>),
     /// A SHA-256.
     Digest(&'a mut Sha256),
     /// A path; where `absolute`, one that does not depend on the working directory.
@@ -53,6 +55,8 @@ pub(super) enum Field<'a> {
     Networks(&'a mut Networks),
     /// A text with a form of its own.
     Parsed(&'a mut dyn Parsed),
+    /// A short name.
+    Name(&'a mut String),
     /// Bytes.
     Size(&'a mut dyn Number, RangeInclusive<u64>),
     /// A duration.
@@ -185,6 +189,8 @@ impl Field<'_> {
             }
             Self::Count(slot, range) => slot.set(raw.number().filter(|number| range.contains(number))?),
             Self::Digest(slot) => **slot = Sha256::parse(raw.text()?)?,
+            Self::Endpoint(slot) => **slot = Some(Endpoint::parse(raw.text()?)?),
+            Self::Name(slot) => **slot = raw.text().filter(|text| is_name(text))?.to_owned(),
             Self::File { path, absolute } => {
                 **path = raw.path().filter(|path| !*absolute || path.is_absolute())?;
             }
@@ -208,6 +214,8 @@ impl Field<'_> {
             Self::Address(slot) => Raw::Text(slot.to_string()),
             Self::Count(slot, _) => Raw::Number(slot.get()),
             Self::Digest(slot) => Raw::Text(slot.to_string()),
+            Self::Endpoint(slot) => slot.as_ref().map_or(Raw::Odd("nothing"), |url| Raw::Text(url.to_string())),
+            Self::Name(slot) => Raw::Text((**slot).clone()),
             Self::File { path: slot, .. } => path(slot),
             Self::Filter(slot) => Raw::Text((**slot).clone()),
             Self::Flag(slot) => Raw::Boolean(**slot),
@@ -230,6 +238,8 @@ impl fmt::Display for Field<'_> {
                 f.write_str("an address and a port such as \"127.0.0.1:8200\", or \"unix:/absolute/path\"")
             }
             Self::Count(_, range) => write!(f, "a whole number from {} to {}", range.start(), range.end()),
+            Self::Endpoint(_) => f.write_str("a URL with a port, such as \"http://127.0.0.1:4317\""),
+            Self::Name(_) => f.write_str("a name of 1 to 64 letters, digits, - _ . and /"),
             Self::Digest(_) => f.write_str("64 hexadecimal digits, as sha256sum prints them"),
             Self::File { absolute: true, .. } => f.write_str("the path of a file, absolute"),
             Self::File { .. } | Self::MaybeFile(_) => f.write_str("the path of a file"),
@@ -330,6 +340,10 @@ impl fmt::Display for Raw {
             Self::Text(text) | Self::Word(text) => write!(f, "{}", serde_json::Value::from(text.as_str())),
         }
     }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
 }
 
 const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];

@@ -74,7 +74,7 @@ pub fn headers<'a>(pairs: impl Iterator<Item = (&'a str, &'a [u8])>) -> Said {
     let _ = identify::credential(&headers, Door::Vault);
     Said {
         id: identify::request_id(&headers, &Ids::new()).to_string(),
-        trace: identify::trace_id(&headers).map(str::to_owned),
+        trace: super::trace::Parent::read(&headers).map(|parent| parent.trace.to_string()),
         token: identify::credential(&headers, Door::Native),
         expected: rest::secrets::expected_version(&headers),
     }
@@ -137,12 +137,13 @@ impl Server {
             broker,
             clock,
             limits: super::Limits::default(),
-            metrics: super::metrics::Metrics::new().ok()?.into(),
+            metrics: super::metrics::Metrics::new(None).ok()?.into(),
             dev: false,
             storage: "memory",
             ids: Ids::new(),
             streams: grpc::Streams::new(tokio::sync::watch::channel(false).1),
             room: Arc::new(tokio::sync::Semaphore::new(1)),
+            exporter: None,
         })))
     }
 

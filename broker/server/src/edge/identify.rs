@@ -1,4 +1,4 @@
-//! What a request says of itself in its headers: id, trace, credential, namespace.
+//! What a request says of itself in its headers: id, credential, namespace.
 
 use std::sync::Arc;
 
@@ -17,7 +17,6 @@ const MAX_ID_BYTES: usize = 128;
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const VAULT_TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 const NAMESPACES: [HeaderName; 2] =
     [HeaderName::from_static("x-warder-namespace"), HeaderName::from_static("x-vault-namespace")];
@@ -32,19 +31,6 @@ pub(crate) fn request_id(headers: &HeaderMap, ids: &Ids) -> Arc<str> {
 fn plain(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'=' | b'+');
     !text.is_empty() && text.len() <= MAX_ID_BYTES && text.bytes().all(allowed)
-}
-
-/// The trace id of a well-formed `traceparent` (W3C Trace Context, version 00).
-pub(crate) fn trace_id(headers: &HeaderMap) -> Option<&str> {
-    let text = headers.get(TRACE_PARENT)?.to_str().ok()?;
-    let mut parts = text.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |part: &str, len: usize| {
-        part.len() == len && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    let nonzero = |part: &str| part.bytes().any(|b| b != b'0');
-    let well_formed = version == "00" && parts.next().is_none() && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
-    (well_formed && nonzero(trace) && nonzero(span)).then_some(trace)
 }
 
 /// The token, from `Authorization: Bearer` or `X-Vault-Token`.
@@ -164,15 +150,6 @@ mod tests {
         for bad in ["", "a b", "a\"b", &"a".repeat(129)] {
             let id = request_id(&headers(&[("x-request-id", bad)]), &random);
             assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'), "{bad:?} -> {id}");
-        }
-    }
-
-    #[test]
-    fn only_a_well_formed_trace_parent_counts() {
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(trace_id(&headers(&[("traceparent", good)])), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
-        for bad in ["", "00", &good.to_uppercase(), &good.replace("4bf9", "4bf"), &format!("{good}-x")] {
-            assert_eq!(trace_id(&headers(&[("traceparent", bad)])), None, "{bad}");
         }
     }
 

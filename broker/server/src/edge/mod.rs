@@ -27,13 +27,14 @@ mod rest;
 mod route;
 mod status;
 pub(crate) mod tls;
+mod trace;
 mod vault;
 
 use std::{sync::Arc, time::Instant};
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use hyper::body::Incoming;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, field::display};
 use warder_core::{
     broker::Broker,
     clock::Clock,
@@ -41,9 +42,18 @@ use warder_core::{
     path::Path,
     request::{Address, Door, Fields, Operation, Reply as Answered, Request},
     secret::Secret,
+    trace::{current, within},
 };
 
-use self::{decode::Query, metrics::Entrance, problem::Refusal, reply::Reply};
+use self::{
+    decode::Query,
+    metrics::Entrance,
+    problem::Refusal,
+    reply::Reply,
+    trace::{Answer, Traced},
+};
+use crate::telemetry::Exporter;
+
 pub use self::{
     grpc::{METHODS, Method},
     limits::Limits,
@@ -65,6 +75,7 @@ pub(crate) struct Edge {
     pub(crate) streams: grpc::Streams,
     /// Places for connections of all listeners.
     pub(crate) room: Arc<tokio::sync::Semaphore>,
+    pub(crate) exporter: Option<Arc<Exporter>>,
 }
 
 /// One request, bounded and decoded, on its way to a handler.
@@ -93,6 +104,11 @@ impl Outcome {
     /// Several reads, each answered by itself.
     const READS: Self = Self { operation: Some(Operation::Read), ..Self::PLAIN };
 
+    /// The word for what was asked of the broker.
+    fn operation(&self) -> &'static str {
+        self.operation.map_or("none", Operation::word)
+    }
+
     fn refused(kind: ErrorKind) -> Self {
         Self { code: kind.code(), ..Self::PLAIN }
     }
@@ -118,19 +134,24 @@ impl Edge {
         let started = Instant::now();
         let door = door(request.uri().path());
         let id = identify::request_id(request.headers(), &self.ids);
-        let trace = identify::trace_id(request.headers()).map(str::to_owned);
-        let echo = trace.is_some().then(|| request.headers().get(identify::TRACE_PARENT).cloned()).flatten();
-        let span = tracing::debug_span!("request", request.id = %id, trace.id = trace);
-        let (pattern, outcome) = self.clone().serve(id.clone(), door, peer, request).instrument(span.clone()).await;
-        let mut response = outcome.unwrap_or_else(|refusal| {
-            log_fault(&id, &refusal);
-            if door == Door::Vault { refusal.vault() } else { refusal.native(&id) }
-        });
-        headers(response.headers_mut(), &id, echo);
-        let outcome = response.extensions_mut().remove::<Outcome>().unwrap_or(Outcome::PLAIN);
-        let entrance = if door == Door::Vault { Entrance::Vault } else { Entrance::Rest };
-        self.close(&span, entrance, pattern, &outcome, response.status(), started);
-        response
+        let traced = Traced::new(request.headers(), &self);
+        let span = tracing::debug_span!("request", request.id = %id, trace.id = traced.id().map(display));
+        let (trace, method) = (traced.trace.clone(), trace::method(request.method()));
+        let work = async move {
+            let (route, outcome) = self.clone().serve(id.clone(), door, peer, request).await;
+            let mut response = outcome.unwrap_or_else(|refusal| {
+                log_fault(&id, &refusal);
+                if door == Door::Vault { refusal.vault() } else { refusal.native(&id) }
+            });
+            headers(response.headers_mut(), &id, traced.echo.clone());
+            let outcome = response.extensions_mut().remove::<Outcome>().unwrap_or(Outcome::PLAIN);
+            let door = if door == Door::Vault { Entrance::Vault } else { Entrance::Rest };
+            let status = response.status().as_u16();
+            let answer = Answer { id: &id, door, method: Some(method), route, status, outcome: &outcome };
+            self.close(traced, &answer, started);
+            response
+        };
+        within(trace, work.instrument(span)).await
     }
 
     async fn serve(
@@ -195,25 +216,16 @@ impl Edge {
         Ok(self.broker.handle(request).await?)
     }
 
-    /// One line and three numbers per request.
-    fn close(
-        &self,
-        span: &tracing::Span,
-        door: Entrance,
-        pattern: &'static str,
-        outcome: &Outcome,
-        status: StatusCode,
-        started: Instant,
-    ) {
-        let took = started.elapsed();
-        let operation = outcome.operation.map_or("none", Operation::word);
+    /// One line, one span and a few numbers per request.
+    fn close(&self, traced: Traced, answer: &Answer<'_>, started: Instant) {
+        let (took, outcome, operation) = (started.elapsed(), answer.outcome, answer.outcome.operation());
         let path = outcome.resolved.as_ref().map_or("", Path::as_str);
-        self.metrics.request(door, operation, path, outcome.code, took);
+        self.metrics.request(answer.door, operation, path, outcome.code, took);
+        traced.close(answer);
         // Every request is in the audit log already; here it is for whoever looks for a fault.
         tracing::debug!(
-            parent: span,
-            http.route = pattern,
-            http.status = status.as_u16(),
+            http.route = answer.route,
+            http.status = answer.status,
             operation,
             path,
             outcome = outcome.code,
@@ -227,20 +239,21 @@ impl Edge {
 /// The chain behind an error goes to the log only: as an error when someone must act.
 fn log_fault(id: &str, refusal: &Refusal) {
     let error = refusal.error();
+    let trace = || current().map(|trace| display(trace.id));
     if error.kind == ErrorKind::Internal {
-        tracing::error!(request.id = id, error.chain = %error.chain(), "request failed");
+        tracing::error!(request.id = id, trace.id = trace(), error.chain = %error.chain(), "request failed");
     } else if error.source.is_some() {
-        tracing::warn!(request.id = id, error.chain = %error.chain(), "request refused");
+        tracing::warn!(request.id = id, trace.id = trace(), error.chain = %error.chain(), "request refused");
     }
 }
 
-fn headers(headers: &mut HeaderMap, id: &str, trace: Option<HeaderValue>) {
+fn headers(headers: &mut HeaderMap, id: &str, parent: Option<HeaderValue>) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(identify::REQUEST_ID, id);
     }
-    if let Some(trace) = trace {
-        headers.insert(identify::TRACE_PARENT, trace);
+    if let Some(parent) = parent {
+        headers.insert(trace::TRACE_PARENT, parent);
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use warder_testkit::{Failure, Guest, Http, Process, Result, SmallDisk, TempDir, Warder, temp_dir};
+use warder_testkit::{Collector, Failure, Guest, Http, Process, Result, SmallDisk, TempDir, Warder, temp_dir};
 
 use crate::{
     forward::Forward,
@@ -54,6 +54,8 @@ pub(crate) struct Broker {
     folder: TempDir,
     over: Over,
     full: Option<Full>,
+    /// Its findings lie in the folder, which is searched.
+    collector: Collector,
     process: Process,
     http: Http,
     forward: Option<Forward>,
@@ -88,16 +90,18 @@ impl Broker {
 
     fn prepared(over: Over, full: Option<Full>) -> Result<Self> {
         let folder = temp_dir()?;
-        for name in ["data", "log", "tmp"] {
+        for name in ["data", "log", "otlp", "tmp"] {
             fs::create_dir(folder.path().join(name))?;
         }
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(["127.0.0.1".to_owned()]).map_err(|why| why.to_string())?;
         fs::write(folder.path().join("cert.pem"), cert.pem())?;
         fs::write(folder.path().join("key.pem"), signing_key.serialize_pem())?;
-        fs::write(folder.path().join("warder.toml"), config(folder.path(), over, full)?)?;
+        let collector = Collector::start(&folder.path().join("otlp"))?;
+        let config = config(folder.path(), over, full)? + &telemetry(&collector)?;
+        fs::write(folder.path().join("warder.toml"), config)?;
         let (process, http, forward) = run(folder.path(), over, full)?;
-        Ok(Self { folder, over, full, process, http, forward, said: String::new() })
+        Ok(Self { folder, over, full, collector, process, http, forward, said: String::new() })
     }
 
     /// Ends it with a signal and starts it over the same store: sealed.
@@ -207,6 +211,11 @@ impl Broker {
         if !said.contains(" DEBUG ") {
             return Err(Failure::from("the log is not at its most verbose"));
         }
+        for signal in ["traces", "metrics", "logs"] {
+            // Or nothing would be proved of what is sent.
+            let some = |collector: &Collector| Ok((!collector.all(signal)?.is_empty()).then_some(()));
+            self.collector.wait(signal, some)?;
+        }
         let mut finds = search.look("stdout and stderr", said.as_bytes());
         finds.extend(places::files(search, self.folder.path())?);
         if self.full.is_some() {
@@ -235,6 +244,12 @@ fn config(folder: &Path, over: Over, full: Option<Full>) -> Result<String> {
          [plugins.misbehave]\nfile = \"{}\"\nsha256 = \"{digest}\"\n{console}",
         plugin.display()
     ))
+}
+
+/// Everything goes to the double of a collector as well.
+fn telemetry(collector: &Collector) -> Result<String> {
+    let endpoint = collector.endpoint("grpc")?;
+    Ok(format!("\n[telemetry]\nendpoint = \"{endpoint}\"\ninterval = \"1s\"\n"))
 }
 
 fn small_disk(folder: &Path, name: &str) -> SmallDisk {

@@ -36,10 +36,17 @@ use tracing::Instrument as _;
 use warder_core::{
     error::{Error, ErrorKind},
     identity::Peer,
+    trace::within,
 };
 
 use self::{call::Call, methods::Message};
-use super::{Edge, Limits, headers, identify, metrics::Entrance, problem::Refusal, reply};
+use super::{
+    Edge, Limits, headers, identify,
+    metrics::Entrance,
+    problem::Refusal,
+    reply,
+    trace::{Answer, Traced},
+};
 
 pub use self::methods::{METHODS, Method};
 pub(crate) use self::streams::Streams;
@@ -77,18 +84,22 @@ fn is_grpc(version: Version, method: &Verb, headers: &HeaderMap) -> bool {
 async fn answer(edge: Arc<Edge>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
     let id = identify::request_id(request.headers(), &edge.ids);
-    let trace = identify::trace_id(request.headers()).map(str::to_owned);
-    let echo = trace.is_some().then(|| request.headers().get(identify::TRACE_PARENT).cloned()).flatten();
-    let span = tracing::debug_span!("request", request.id = %id, trace.id = trace);
+    let traced = Traced::new(request.headers(), &edge);
+    let span = tracing::debug_span!("request", request.id = %id, trace.id = traced.id().map(display));
     let method = METHODS.iter().find(|method| method.path == request.uri().path());
     let call = Arc::new(Call::new(edge.clone(), peer, id.clone(), request.headers().clone(), started));
-    let served = serve(&call, method, request).instrument(span.clone()).await;
-    let mut response = served.unwrap_or_else(|status| Served::Whole(status.into_http(), None)).into_response();
-    headers(response.headers_mut(), &id, echo);
-    let outcome = call.outcome();
-    let path = method.map_or("none", |method| method.path);
-    edge.close(&span, Entrance::Grpc, path, &outcome, response.status(), started);
-    response
+    let trace = traced.trace.clone();
+    let work = async move {
+        let served = serve(&call, method, request).await;
+        let mut response = served.unwrap_or_else(|status| Served::Whole(status.into_http(), None)).into_response();
+        headers(response.headers_mut(), &id, traced.echo.clone());
+        let (route, status) = (method.map_or("none", |method| method.path), response.status().as_u16());
+        let outcome = call.outcome();
+        let answer = Answer { id: &id, door: Entrance::Grpc, method: None, route, status, outcome: &outcome };
+        edge.close(traced, &answer, started);
+        response
+    };
+    within(trace, work.instrument(span)).await
 }
 
 impl Served {

@@ -30,6 +30,8 @@ use warder_core::{
     port::usage::{Calls, Ended},
 };
 
+use crate::telemetry::{Reader, Readers};
+
 /// Upper bounds in seconds: a cached read takes tens of microseconds, an upstream seconds.
 const BUCKETS: [f64; 14] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 /// The same in milliseconds, for the names that count them.
@@ -76,16 +78,16 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Instruments with registries of their own.
+    /// Instruments with registries of their own, and with these readers beside them.
     ///
     /// # Errors
     /// When a registry refuses its exporter (it is new, so it does not).
-    pub(crate) fn new() -> Result<Self, Error> {
+    pub(crate) fn new(readers: Option<&Readers>) -> Result<Self, Error> {
         let registries = [Registry::new(), Registry::new()];
-        let own = provider(&registries[0], opentelemetry_prometheus::exporter())?;
+        let own = provider(&registries[0], opentelemetry_prometheus::exporter(), readers.and_then(|all| all.at(0)))?;
         // Vault's names are written as they are: no suffix tells a counter or a unit.
         let plain = opentelemetry_prometheus::exporter().without_counter_suffixes().without_units();
-        let vault = provider(&registries[1], plain)?;
+        let vault = provider(&registries[1], plain, readers.and_then(|all| all.at(1)))?;
         let (ours, theirs) = (own.meter("warder"), vault.meter("vault"));
         let of_vault = |at: usize| {
             let (name, words, bounds) = text::VAULT_HISTOGRAMS[at];
@@ -230,10 +232,14 @@ impl Drop for Connected {
     }
 }
 
-fn provider(registry: &Registry, exporter: ExporterBuilder) -> Result<SdkMeterProvider, Error> {
+fn provider(registry: &Registry, exporter: ExporterBuilder, more: Option<Reader>) -> Result<SdkMeterProvider, Error> {
     let exporter = exporter.with_registry(registry.clone()).scope_info_enabled(false).without_target_info();
     let reader = exporter.build().map_err(Error::internal)?;
-    Ok(SdkMeterProvider::builder().with_reader(reader).build())
+    let builder = SdkMeterProvider::builder().with_reader(reader);
+    Ok(match more {
+        Some(more) => builder.with_reader(more).build(),
+        None => builder.build(),
+    })
 }
 
 fn counter(meter: &Meter, name: &'static str, words: &'static str) -> Counter<u64> {
@@ -258,7 +264,7 @@ mod tests {
 
     #[test]
     fn one_request_shows_up_under_both_names() {
-        let metrics = Metrics::new().unwrap();
+        let metrics = Metrics::new(None).unwrap();
         metrics.request(Entrance::Rest, "read", "auth/token/lookup-self", "ok", Duration::from_millis(2));
         metrics.request(Entrance::Vault, "update", "", "audit_unavailable", Duration::from_millis(2));
         metrics.request(Entrance::Grpc, "none", "", "unauthenticated", Duration::from_millis(2));
@@ -285,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_call_of_a_plugin_is_counted_with_its_cost_and_its_fault() {
-        let metrics = Metrics::new().unwrap();
+        let metrics = Metrics::new(None).unwrap();
         let usage = Usage { processor: Duration::from_millis(1500), memory: 7, fault: Some(Fault::Processor) };
         metrics.ended(&Ended {
             plugin: "kv",
@@ -308,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_open_until_it_drops() {
-        let metrics = Metrics::new().unwrap();
+        let metrics = Metrics::new(None).unwrap();
         let connected = metrics.connection();
         has(&metrics.text().unwrap(), &["warder_edge_connections 1", "warder_edge_connections_accepted_total 1"]);
         drop(connected);

@@ -7,9 +7,10 @@ use opentelemetry::{
     metrics::{AsyncInstrument, MeterProvider as _},
 };
 use warder_core::{audit::SinkStatus, broker::Broker, clock::Clock, port::usage::Fault};
-use warder_store::{Barrier, engine::Tally};
+use warder_store::{Barrier, engine};
 
 use super::{Metrics, text};
+use crate::telemetry::{Signal, Tally};
 
 type Out<'a, T> = &'a dyn AsyncInstrument<T>;
 
@@ -62,7 +63,11 @@ impl Metrics {
     pub(crate) fn watch_store(&self, barrier: &Arc<Barrier>) {
         let meter = self.own.meter("warder");
         for (name, words, of) in [
-            ("warder_storage_commits", "Batches that were written", (|tally| tally.commits) as fn(Tally) -> u64),
+            (
+                "warder_storage_commits",
+                "Batches that were written",
+                (|tally| tally.commits) as fn(engine::Tally) -> u64,
+            ),
             ("warder_storage_syncs", "Groups of batches made durable, one sync each", |tally| tally.groups),
             ("warder_storage_conflicts", "Batches that met a conflict and wrote nothing", |tally| tally.conflicts),
             ("warder_storage_failures", "Batches that the medium did not take", |tally| tally.failures),
@@ -72,6 +77,31 @@ impl Metrics {
             count
                 .with_callback(move |out| {
                     barrier.upgrade().into_iter().for_each(|barrier| out.observe(of(barrier.tally()), &[]));
+                })
+                .build();
+        }
+    }
+}
+
+impl Metrics {
+    /// Shows what became of telemetry on its way to a collector; without one, nothing.
+    pub(crate) fn watch_export(&self, tally: Arc<Tally>) {
+        let meter = self.own.meter("warder");
+        for (name, words, of) in [
+            (
+                "warder_telemetry_exported",
+                "Spans, log lines and collections of metrics that the collector took",
+                Tally::exported as fn(&Tally, Signal) -> u64,
+            ),
+            ("warder_telemetry_dropped", "The same, lost for want of room or of a collector", Tally::dropped),
+        ] {
+            let tally = tally.clone();
+            let count = meter.u64_observable_counter(name).with_description(words);
+            count
+                .with_callback(move |out| {
+                    for signal in Signal::ALL {
+                        out.observe(of(&tally, signal), &[KeyValue::new("signal", signal.word())]);
+                    }
                 })
                 .build();
         }

@@ -1,3 +1,6 @@
-//! What the process says of itself: metrics as Prometheus reads them.
+//! What the process says of itself: metrics as Prometheus reads them, and what a collector gets.
 
+mod collectors;
+mod export;
 mod metrics;
+mod stage;
