@@ -1,7 +1,7 @@
 //! Warder's rules, pure: who may do what, where it goes, what may be cached, what is recorded.
 //!
 //! No socket, no file, no wasm: the seams are in [`port`], and the crates above implement them.
-//! Rooms (`authn`, `authz`, `route`, `cache`, `audit`, `sys`) share only the leaves declared
+//! Rooms (`authn`, `authz`, `route`, `cache`, `feed`, `audit`, `sys`) share only the leaves declared
 //! first; `broker` alone sees all rooms. `tests/arrows.rs` holds the table.
 
 // Leaves.
@@ -12,6 +12,7 @@ pub mod forms;
 pub mod identity;
 pub mod json;
 pub mod memo;
+pub mod news;
 pub mod path;
 pub mod port;
 pub mod quota;
@@ -29,6 +30,7 @@ pub mod audit;
 pub mod authn;
 pub mod authz;
 pub mod cache;
+pub mod feed;
 pub mod route;
 pub mod sys;
 

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::{
     error::{Error, ErrorKind, Result},
+    news::News,
     port::{
         keyring::{KeyStatus, Keyring, Step},
         storage::{
@@ -85,8 +86,8 @@ impl Storage for MemoryStorage {
         Ok(Box::new(View { map: state.map.clone(), revision: state.revision }))
     }
 
-    async fn commit(&self, batch: Batch) -> Result<Outcome> {
-        let outcome = self.state().commit(&batch)?;
+    async fn announce(&self, batch: Batch, news: Option<Arc<News>>) -> Result<Outcome> {
+        let outcome = self.state().commit(&batch, news.as_ref())?;
         self.changed.notify_waiters();
         Ok(outcome)
     }
@@ -103,7 +104,7 @@ impl Storage for MemoryStorage {
 }
 
 impl State {
-    fn commit(&mut self, batch: &Batch) -> Result<Outcome> {
+    fn commit(&mut self, batch: &Batch, news: Option<&Arc<News>>) -> Result<Outcome> {
         match &mut self.fuse {
             Some(0) => return Err(Error::new(ErrorKind::Unavailable, "storage stopped by the test")),
             Some(left) => *left -= 1,
@@ -116,6 +117,9 @@ impl State {
         self.observers.iter().for_each(|observer| observer.before(&keys));
         self.apply(&batch.writes);
         self.observers.iter().for_each(|observer| observer.after(&keys, true));
+        if let Some(news) = news {
+            self.observers.iter().for_each(|observer| observer.announced(self.revision, news));
+        }
         Ok(Outcome::Committed(self.revision))
     }
 

@@ -10,21 +10,23 @@ use std::{
 };
 
 /// What everybody may import; leaves import each other and nothing else.
-const LEAVES: [&str; 16] = [
-    "clock", "duration", "error", "forms", "identity", "json", "memo", "path", "port", "request", "sealed", "secret",
-    "shards", "testing", "trace", "txn",
+const LEAVES: [&str; 17] = [
+    "clock", "duration", "error", "forms", "identity", "json", "memo", "news", "path", "port", "request", "sealed",
+    "secret", "shards", "testing", "trace", "txn",
 ];
 /// What may be imported beside leaves, and beside a room's own modules.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("audit", &[]),
     ("authn", &[]),
     ("authz", &[]),
     // An entry keeps its answer's audit form, so that a hit is not digested again.
     ("cache", &["audit"]),
+    // Whether somebody may learn of a change is decided by the rules of the one who watches.
+    ("feed", &["authz"]),
     ("quota", &[]),
     ("route", &[]),
     ("sys", &["audit", "authn", "authz", "cache", "quota", "route"]),
-    ("broker", &["audit", "authn", "authz", "cache", "quota", "route", "sys"]),
+    ("broker", &["audit", "authn", "authz", "cache", "feed", "quota", "route", "sys"]),
 ];
 /// What a crate may depend on inside the workspace, tests aside.
 const CRATES: [(&str, &[&str]); 5] = [

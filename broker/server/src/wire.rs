@@ -35,6 +35,8 @@ use crate::{
 
 /// Period of the broker's housekeeping.
 const TICK: Duration = Duration::from_secs(1);
+/// How long the records of watches that were cut may take.
+const RECORDED: Duration = Duration::from_secs(10);
 
 /// Why Warder did not start.
 #[derive(Debug, thiserror::Error)]
@@ -184,6 +186,7 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>, metrics: &Metrics) -> Re
         cache_bytes: config.cache_bytes,
         mounts: vec![mount],
         txn: txn(config.limits.body),
+        feed: config.feed.clone(),
     };
     Ok(Broker::new(Parts {
         storage: store.storage,
@@ -262,10 +265,15 @@ impl Running {
     pub async fn shutdown(self) {
         // Nobody listening any more means that it has ended already.
         let _ = self.stop.send(true);
+        // Streams that would go on for ever end first, so that their connections can.
+        self.broker.stop_watches();
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(error.chain = %error, "a task of the server panicked");
             }
+        }
+        if tokio::time::timeout(RECORDED, self.broker.watches_ended()).await.is_err() {
+            tracing::error!("the end of some watches was not recorded");
         }
         tracing::info!("stopped");
         if let Some((exporter, sending)) = self.exporting {

@@ -83,7 +83,7 @@ pub(crate) fn delete(host: &Host, call: Call<At>) -> Result<Reply> {
         version.deletion = Some(host.now());
         meta.save(host, &path)?;
     }
-    Ok(nothing())
+    Ok(nothing().version(meta.current))
 }
 
 fn find(host: &Host, at: &Which) -> Result<Option<(Meta, u64, meta::Version)>> {

@@ -4398,6 +4398,141 @@ pub struct SecretVersion {
     #[prost(bool, tag = "4")]
     pub destroyed: bool,
 }
+/// Asks for changes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecretsServiceWatchRequest {
+    /// A secret, or a folder with all that is below it, with or without its trailing slash. Names with
+    /// their mount (`secret/database`) or, in the default mount, without it. Empty: everything.
+    #[prost(string, tag = "1")]
+    pub prefix: ::prost::alloc::string::String,
+    /// Continues after this revision. Absent: from now on.
+    #[prost(uint64, optional, tag = "2")]
+    pub from_revision: ::core::option::Option<u64>,
+}
+/// What a watcher is told.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecretsServiceWatchResponse {
+    /// One of these.
+    #[prost(oneof = "secrets_service_watch_response::Event", tags = "1, 2, 3, 4")]
+    pub event: ::core::option::Option<secrets_service_watch_response::Event>,
+}
+/// Nested message and enum types in `SecretsServiceWatchResponse`.
+pub mod secrets_service_watch_response {
+    /// One of these.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Event {
+        /// The watch has begun.
+        #[prost(message, tag = "1")]
+        Ready(super::SecretWatchReady),
+        /// A secret changed.
+        #[prost(message, tag = "2")]
+        Change(super::SecretChange),
+        /// Changes were lost.
+        #[prost(message, tag = "3")]
+        Lagged(super::SecretWatchLagged),
+        /// The watch goes on.
+        #[prost(message, tag = "4")]
+        Heartbeat(super::SecretWatchHeartbeat),
+    }
+}
+/// The watch has begun.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecretWatchReady {
+    /// Whatever changes after this revision will be told. A secret that is read from now on is at
+    /// least as new.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+}
+/// A secret changed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecretChange {
+    /// Counts commits: to continue after this change, watch from this revision.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// What happened.
+    #[prost(enumeration = "SecretChangeKind", tag = "2")]
+    pub kind: i32,
+    /// Path of the secret, spelled as the prefix is: with the mount or without. Of a mount that went:
+    /// its path, with a slash at its end.
+    #[prost(string, tag = "3")]
+    pub path: ::prost::alloc::string::String,
+    /// The version, where it is known and only one.
+    #[prost(uint64, optional, tag = "4")]
+    pub version: ::core::option::Option<u64>,
+    /// All versions concerned, as far as they are known.
+    #[prost(uint64, repeated, tag = "5")]
+    pub versions: ::prost::alloc::vec::Vec<u64>,
+    /// About when.
+    #[prost(message, optional, tag = "6")]
+    pub at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Changes were lost: the watcher was too slow, or was away for too long, or the server began anew.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecretWatchLagged {
+    /// Read again what matters: whatever changes after this revision will be told.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+}
+/// The watch goes on though there is nothing to tell.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecretWatchHeartbeat {
+    /// Everything up to this revision was told.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+}
+/// What happened to a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SecretChangeKind {
+    /// None of the others.
+    Unspecified = 0,
+    /// The first version where nothing was.
+    Created = 1,
+    /// A new version.
+    Updated = 2,
+    /// Versions were soft-deleted.
+    Deleted = 3,
+    /// Soft-deleted versions are back.
+    Undeleted = 4,
+    /// Versions are gone for good; without versions: the whole secret.
+    Destroyed = 5,
+    /// What is known of the secret, or its settings; not its value.
+    Metadata = 6,
+    /// The mount is gone with everything in it.
+    Unmounted = 7,
+}
+impl SecretChangeKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SECRET_CHANGE_KIND_UNSPECIFIED",
+            Self::Created => "SECRET_CHANGE_KIND_CREATED",
+            Self::Updated => "SECRET_CHANGE_KIND_UPDATED",
+            Self::Deleted => "SECRET_CHANGE_KIND_DELETED",
+            Self::Undeleted => "SECRET_CHANGE_KIND_UNDELETED",
+            Self::Destroyed => "SECRET_CHANGE_KIND_DESTROYED",
+            Self::Metadata => "SECRET_CHANGE_KIND_METADATA",
+            Self::Unmounted => "SECRET_CHANGE_KIND_UNMOUNTED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SECRET_CHANGE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "SECRET_CHANGE_KIND_CREATED" => Some(Self::Created),
+            "SECRET_CHANGE_KIND_UPDATED" => Some(Self::Updated),
+            "SECRET_CHANGE_KIND_DELETED" => Some(Self::Deleted),
+            "SECRET_CHANGE_KIND_UNDELETED" => Some(Self::Undeleted),
+            "SECRET_CHANGE_KIND_DESTROYED" => Some(Self::Destroyed),
+            "SECRET_CHANGE_KIND_METADATA" => Some(Self::Metadata),
+            "SECRET_CHANGE_KIND_UNMOUNTED" => Some(Self::Unmounted),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod secrets_service_client {
@@ -4771,6 +4906,39 @@ pub mod secrets_service_client {
                 .insert(GrpcMethod::new("warder.v1.SecretsService", "Versions"));
             self.inner.unary(req, path, codec).await
         }
+        /// Tells what changes below a prefix, never a value, as a stream without an end of its own.
+        ///
+        /// REST twin: `GET /api/v1/watch?prefix=&from=`, as Server-Sent Events. The first message is `ready`
+        /// or `lagged`. Each change is told once, in the order of revisions, to those who may then read the
+        /// secret or list the folder that it is in; a caller who could never be told anything is
+        /// PERMISSION_DENIED, one too many is RESOURCE_EXHAUSTED. The server's bound on a request does not
+        /// apply once the stream has begun, `grpc-timeout` does. It ends with UNAUTHENTICATED when the
+        /// token is revoked or expires, with UNAVAILABLE when the server is sealed or stops: watch again
+        /// from the last revision.
+        pub async fn watch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SecretsServiceWatchRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::SecretsServiceWatchResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SecretsService/Watch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SecretsService", "Watch"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -4899,6 +5067,28 @@ pub mod secrets_service_server {
             tonic::Response<super::SecretsServiceVersionsResponse>,
             tonic::Status,
         >;
+        /// Server streaming response type for the Watch method.
+        type WatchStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::SecretsServiceWatchResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Tells what changes below a prefix, never a value, as a stream without an end of its own.
+        ///
+        /// REST twin: `GET /api/v1/watch?prefix=&from=`, as Server-Sent Events. The first message is `ready`
+        /// or `lagged`. Each change is told once, in the order of revisions, to those who may then read the
+        /// secret or list the folder that it is in; a caller who could never be told anything is
+        /// PERMISSION_DENIED, one too many is RESOURCE_EXHAUSTED. The server's bound on a request does not
+        /// apply once the stream has begun, `grpc-timeout` does. It ends with UNAUTHENTICATED when the
+        /// token is revoked or expires, with UNAVAILABLE when the server is sealed or stops: watch again
+        /// from the last revision.
+        async fn watch(
+            &self,
+            request: tonic::Request<super::SecretsServiceWatchRequest>,
+        ) -> std::result::Result<tonic::Response<Self::WatchStream>, tonic::Status>;
     }
     /// Secrets: values, their versions, their names.
     ///
@@ -5432,6 +5622,53 @@ pub mod secrets_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SecretsService/Watch" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchSvc<T: SecretsService>(pub Arc<T>);
+                    impl<
+                        T: SecretsService,
+                    > tonic::server::ServerStreamingService<
+                        super::SecretsServiceWatchRequest,
+                    > for WatchSvc<T> {
+                        type Response = super::SecretsServiceWatchResponse;
+                        type ResponseStream = T::WatchStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SecretsServiceWatchRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SecretsService>::watch(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -23,7 +23,7 @@
 //! | `type` | `open` before effects, `close` before the answer leaves, `hit`: both in one, for a cached answer |
 //! | `id` | request id, the same in `open` and `close` |
 //! | `door` | `native`, `vault`; absent for what happened without a request |
-//! | `operation` | `create`, `delete`, `list`, `patch`, `read`, `rotate`, `update` |
+//! | `operation` | `create`, `delete`, `list`, `patch`, `read`, `rotate`, `update`; `watch`: from the opening of a watch to its end |
 //! | `path` | canonical path, or as asked when it was not resolved |
 //! | `mount`, `plugin` | what it resolved to |
 //! | `remote_address` | address of the caller |

@@ -496,7 +496,7 @@ fn crowded(spot: &Spot) -> Error {
     Error::new(ErrorKind::Unavailable, words).in_plugin(spot.mount.scope.plugin.as_str(), spot.mount.path.as_str())
 }
 
-fn unknown() -> Error {
+pub(super) fn unknown() -> Error {
     Error::new(ErrorKind::Unauthenticated, "no token, or one that is unknown, expired or revoked")
 }
 

@@ -108,6 +108,7 @@ impl Broker {
 
     /// Periodic housekeeping; cheap when there is nothing to do.
     pub async fn tick(&self) {
+        self.feed.tick(self.clock.now());
         if !self.is_open() {
             return;
         }
@@ -164,6 +165,7 @@ impl Broker {
         self.sys.audit.set_salt(&|name| salt_of(name).unwrap_or_else(|| Secret::from("")));
         self.sys.mounts.resume().await?;
         self.sys.tokens.resume().await?;
+        self.feed.begin(self.storage.snapshot().await?.revision());
         self.turn(true);
         Ok(())
     }

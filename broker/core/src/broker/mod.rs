@@ -15,6 +15,7 @@ mod plugin;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod watching;
 
 use std::{
     fmt,
@@ -27,10 +28,12 @@ use std::{
 
 use tokio::{
     sync::{Mutex, watch},
+    task::JoinHandle,
     time::{Instant, timeout_at},
 };
 
 pub use lifecycle::Initialized;
+pub use watching::{Told, Watch, WatchRequest};
 
 use tracing::Instrument as _;
 
@@ -41,6 +44,7 @@ use crate::{
     cache::{Cache, CacheStats},
     clock::{Clock, Timestamp},
     error::{Error, ErrorKind, Result},
+    feed::{Feed, FeedConfig},
     port::{
         backend::Plugins,
         keyring::Keyring,
@@ -70,11 +74,19 @@ pub struct BrokerConfig {
     pub mounts: Vec<NewMount>,
     /// Bounds of one plugin call's transaction.
     pub txn: TxnLimits,
+    /// Bounds of those who watch.
+    pub feed: FeedConfig,
 }
 
 impl Default for BrokerConfig {
     fn default() -> Self {
-        Self { token: TokenConfig::default(), cache_bytes: 64 << 20, mounts: Vec::new(), txn: TxnLimits::default() }
+        Self {
+            token: TokenConfig::default(),
+            cache_bytes: 64 << 20,
+            mounts: Vec::new(),
+            txn: TxnLimits::default(),
+            feed: FeedConfig::default(),
+        }
     }
 }
 
@@ -108,6 +120,11 @@ pub struct Broker {
     clock: Arc<dyn Clock>,
     config: BrokerConfig,
     cache: Arc<Cache>,
+    feed: Arc<Feed>,
+    /// Wakes watchers, once somebody has watched.
+    fanning: std::sync::Mutex<Option<JoinHandle<()>>>,
+    /// Watches whose end is not recorded yet.
+    watching: watch::Sender<usize>,
     sys: Sys,
     loaded: Loaded,
     turns: Turns,
@@ -129,6 +146,8 @@ impl Broker {
         let Parts { storage, seal, keyring, plugins, audit, clock, config } = parts;
         let cache = Cache::new(config.cache_bytes);
         storage.observe(cache.clone());
+        let feed = Feed::new(config.feed.clone());
+        storage.observe(feed.clone());
         let sys = Sys {
             tokens: Tokens::new(storage.clone(), clock.clone(), config.token),
             policies: Policies::new(storage.clone(), clock.clone()),
@@ -144,6 +163,9 @@ impl Broker {
             clock,
             config,
             cache,
+            feed,
+            fanning: std::sync::Mutex::default(),
+            watching: watch::Sender::new(0),
             sys,
             loaded: Loaded::new(plugins),
             turns: Turns::default(),
@@ -265,6 +287,15 @@ impl Broker {
 fn late(deadline: Duration) -> Error {
     let words = format!("no answer within {} ms; what has begun is finished without you", deadline.as_millis());
     Error::new(ErrorKind::DeadlineExceeded, words)
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let fanning = self.fanning.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(fanning) = fanning.take() {
+            fanning.abort();
+        }
+    }
 }
 
 impl fmt::Debug for Broker {

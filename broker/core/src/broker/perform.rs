@@ -12,13 +12,15 @@ use crate::{
     cache::{self, Flight},
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
+    feed::Stop,
+    news::News,
     port::{
         backend::{Call, Caller, Observed, PluginAnswer, PluginReply},
         storage,
         usage::Export,
     },
     request::{Answer, Operation, Reply},
-    route,
+    route::{self, Mount, Written},
     sys::{Ask, Served},
     trace::{self, Value},
     txn::{ReadSet, Transaction},
@@ -98,7 +100,10 @@ impl Broker {
         };
         let served = self.sys.serve(matched, &ask).await;
         match (&turn, &served) {
-            (Some(_), Ok(_)) => self.closings.send_modify(|closings| *closings += 1),
+            (Some(_), Ok(_)) => {
+                self.feed.stop(Stop::Sealed);
+                self.closings.send_modify(|closings| *closings += 1);
+            }
             (Some(_), Err(_)) => self.reopen_doors(),
             (None, _) => {}
         }
@@ -143,24 +148,42 @@ impl Broker {
             stage.end(&ran.result);
             let name = |e: Error| named(e, spot);
             let reply = ran.result.map_err(name)?;
+            let version = reply.version.clone();
             let txn = ran.txn.ok_or_else(|| Error::internal("the sandbox lost its transaction"))?;
             let (reads, wrote) = (txn.read_set().clone(), txn.wrote());
             // Before the commit: an answer that cannot be given must leave nothing behind.
             let made = made(reply, ran.observed, reads, wrote, &lifted.unknown).map_err(name)?;
-            if wrote && self.committed(txn).await? == storage::Outcome::Conflict {
-                continue;
+            if wrote {
+                let news = self.news(spot, operation, &lifted.data, version.as_deref()).await?;
+                if self.committed(txn, news).await? == storage::Outcome::Conflict {
+                    continue;
+                }
             }
             return Ok(made);
         }
         Err(Error::new(ErrorKind::Conflict, format!("lost against other writers {ATTEMPTS} times: try again")))
     }
 
-    async fn committed(&self, txn: Transaction) -> Result<storage::Outcome> {
+    async fn committed(&self, txn: Transaction, news: Option<News>) -> Result<storage::Outcome> {
         let mut stage = trace::stage("commit");
-        let outcome = self.storage.commit(txn.finish()).await;
+        let outcome = self.storage.announce(txn.finish(), news.map(Arc::new)).await;
         stage.about("warder.conflict", || Value::Flag(matches!(outcome, Ok(storage::Outcome::Conflict))));
         stage.end(&outcome);
         outcome
+    }
+
+    /// What a write means to those who watch.
+    async fn news(
+        &self,
+        spot: &Spot,
+        operation: Operation,
+        data: &str,
+        version: Option<&str>,
+    ) -> Result<Option<News>> {
+        let table = self.sys.mounts.table().await?;
+        let routes = |mount: &Mount| self.loaded.of(mount).ok().map(|plugin| plugin.routes.clone());
+        let written = Written { mount: &spot.mount, target: &spot.target, operation, data, version };
+        Ok(route::news(&table, &written, self.clock.now(), &routes))
     }
 
     /// Keeps an answer as long as what the host saw it depend on allows; says whether it did.

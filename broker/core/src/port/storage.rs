@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use crate::{
     error::{Error, Result},
+    news::News,
     secret::Secret,
 };
 
@@ -118,6 +119,8 @@ pub trait Observer: Send + Sync {
     fn before(&self, keys: &[&str]);
     /// The commit is visible (`committed`) or was abandoned; not acknowledged yet.
     fn after(&self, keys: &[&str], committed: bool);
+    /// A batch with news is visible; not acknowledged yet. In the order of commits.
+    fn announced(&self, _revision: Revision, _news: &Arc<News>) {}
     /// The barrier was sealed: forget everything.
     fn forget(&self);
 }
@@ -173,7 +176,19 @@ pub trait Storage: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// A batch that was handed over is applied even if the future is dropped.
-    async fn commit(&self, batch: Batch) -> Result<Outcome>;
+    async fn commit(&self, batch: Batch) -> Result<Outcome> {
+        self.announce(batch, None).await
+    }
+
+    /// The same for a batch that means something to those who watch: once it is committed, and
+    /// before it is acknowledged, observers are told its revision and its news.
+    ///
+    /// # Errors
+    /// As [`Storage::commit`].
+    ///
+    /// # Cancel safety
+    /// As [`Storage::commit`].
+    async fn announce(&self, batch: Batch, news: Option<Arc<News>>) -> Result<Outcome>;
 
     /// Registers an observer for the life of the storage.
     fn observe(&self, observer: Arc<dyn Observer>);

@@ -5,6 +5,7 @@
 
 mod fields;
 mod mounts;
+mod news;
 mod pattern;
 mod secrets;
 
@@ -15,6 +16,7 @@ pub use mounts::fuzzing;
 pub use fields::{Lifted, lift};
 pub use mounts::{Mount, MountTable, Mounts, NewMount};
 pub use pattern::{Pattern, PatternError};
+pub use news::{Written, news, reach};
 pub use secrets::{DEFAULT_MOUNT, Resolved, resolve, shape};
 
 use std::sync::Arc;

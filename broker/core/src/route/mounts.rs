@@ -11,6 +11,7 @@ use crate::{
     clock::{Clock, Timestamp},
     error::{Error, ErrorKind, Result},
     memo::{Forget, Memo},
+    news::News,
     path::Path,
     port::{
         backend::MountScope,
@@ -18,6 +19,8 @@ use crate::{
     },
     secret::Secret,
 };
+
+use super::secrets::DEFAULT_MOUNT;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -190,7 +193,8 @@ impl Mounts {
                 Write::Put { key: format!("{REMOVING}{}", mount.uuid), value: Secret::from("") },
             ],
         };
-        self.storage.commit(batch).await?;
+        let news = News::unmounted(path.as_str(), path.as_str() == DEFAULT_MOUNT, self.clock.now());
+        self.storage.announce(batch, Some(Arc::new(news))).await?;
         self.wipe(&mount.uuid).await
     }
 

@@ -15,6 +15,9 @@ use crate::{
 /// The mount of paths that no other claims.
 pub const DEFAULT_MOUNT: &str = "secret/";
 
+/// Gives the routes of a mount's plugin, if it is loaded.
+pub(super) type RoutesOf<'a> = &'a dyn Fn(&Mount) -> Option<Arc<Routes>>;
+
 /// A native path, resolved.
 #[derive(Clone, Debug)]
 pub struct Resolved {
@@ -35,7 +38,7 @@ pub fn resolve(
     table: &MountTable,
     view: SecretView,
     path: &Path,
-    routes: &dyn Fn(&Mount) -> Option<Arc<Routes>>,
+    routes: RoutesOf<'_>,
 ) -> Result<Resolved> {
     let text = path.as_str();
     let own = table.resolve(text).and_then(|mount| claim(mount, view, text.get(mount.path.len()..)?, routes));
@@ -47,11 +50,11 @@ pub fn resolve(
     Ok(Resolved { mount, path: if folder { canonical.to_folder() } else { canonical }, route })
 }
 
-fn claim(
+pub(super) fn claim(
     mount: &Arc<Mount>,
     view: SecretView,
     rest: &str,
-    routes: &dyn Fn(&Mount) -> Option<Arc<Routes>>,
+    routes: RoutesOf<'_>,
 ) -> Option<(Arc<Mount>, String, Arc<SecretRoute>)> {
     let routes = routes(mount)?;
     routes.secret.iter().filter(|known| known.route.view == view).find_map(|known| {

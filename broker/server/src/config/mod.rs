@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use warder_core::{audit::SinkConfig, authn::TokenConfig, broker::BrokerConfig};
+use warder_core::{audit::SinkConfig, authn::TokenConfig, broker::BrokerConfig, feed::FeedConfig};
 use warder_runtime::RuntimeConfig;
 use warder_store::sink::{Options, Sync};
 
@@ -57,6 +57,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bound of the answer cache, in bytes.
     pub cache_bytes: u64,
+    /// Bounds of those who watch.
+    pub feed: FeedConfig,
     /// Token lifetimes.
     pub token: TokenConfig,
     /// Bounds of plugins' calls.
@@ -79,6 +81,7 @@ impl Default for Config {
             plugins: BTreeMap::new(),
             limits: Limits::default(),
             cache_bytes: BrokerConfig::default().cache_bytes,
+            feed: FeedConfig::default(),
             token: TokenConfig::default(),
             runtime: RuntimeConfig::default(),
             log: LogConfig::default(),

@@ -30,7 +30,10 @@ pub(crate) mod tls;
 mod trace;
 mod vault;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use http::{HeaderMap, HeaderValue, header};
 use hyper::body::Incoming;
@@ -116,6 +119,25 @@ impl Outcome {
     fn answered(answered: &Answered) -> Self {
         let (operation, resolved) = (Some(answered.operation), Some(answered.resolved.clone()));
         Self { operation, resolved, cached: answered.cached, ..Self::PLAIN }
+    }
+}
+
+/// The body of an answer that goes on and on, beside the head that a handler left.
+#[derive(Clone)]
+pub(crate) struct Streamed(Arc<Mutex<Option<tonic::body::Body>>>);
+
+impl Streamed {
+    fn new<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<tonic::codegen::StdError>,
+    {
+        Self(Arc::new(Mutex::new(Some(tonic::body::Body::new(body)))))
+    }
+
+    /// The body, once.
+    fn take(self) -> Option<tonic::body::Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

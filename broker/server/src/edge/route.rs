@@ -76,6 +76,8 @@ static ROUTES: &[Route] = routes! {
     token "PATCH"  "/api/v1/secrets/{path...}" rest::secrets::patch, "Merge into the current version";
     token "DELETE" "/api/v1/secrets/{path...}" rest::secrets::delete, "Delete the latest or named versions";
 
+    token "GET"    "/api/v1/watch" rest::watch::watch, "Changes below a prefix, as Server-Sent Events";
+
     open  "POST"   "/api/v1/auth/login" rest::auth::login, "Log in by a method";
     token "GET"    "/api/v1/auth/self" rest::auth::show_self, "What this token is";
     token "POST"   "/api/v1/auth/renew" rest::auth::renew_self, "Renew this token";

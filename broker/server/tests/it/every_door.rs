@@ -67,6 +67,7 @@ pub(crate) const ROUTES: &[Row] = &[
     ("PUT", "/api/v1/secrets/{path...}", "/api/v1/secrets/door", "{}", Token(403, 200)),
     ("PATCH", "/api/v1/secrets/{path...}", "/api/v1/secrets/door", "{}", Token(403, 200)),
     ("DELETE", "/api/v1/secrets/{path...}", "/api/v1/secrets/door", "", Token(403, 204)),
+    ("GET", "/api/v1/watch", "/api/v1/watch?prefix=door", "", Token(403, 200)),
     ("POST", "/api/v1/auth/login", "/api/v1/auth/login", r#"{"method":"none"}"#, Open(401)),
     ("GET", "/api/v1/auth/self", "/api/v1/auth/self", "", Token(200, 200)),
     ("POST", "/api/v1/auth/renew", "/api/v1/auth/renew", "{}", Token(200, 200)),
@@ -196,7 +197,9 @@ impl House {
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let answer = raw::send(self.warder.address, request.as_bytes());
+        let goes_on = target.starts_with("/api/v1/watch");
+        let ask = if goes_on { raw::begin } else { raw::send };
+        let answer = ask(self.warder.address, request.as_bytes());
         (answer.status, answer.json())
     }
 

@@ -71,6 +71,7 @@ fn secrets() -> Vec<Row> {
         row!(Client, "SecretsService/Rotate", rotate(_ => v1::SecretsServiceRotateRequest { path: door(), params_json: bytes::Bytes::new() }), ("POST", "/api/v1/secrets/{path...}/rotate")),
         row!(Client, "SecretsService/Undelete", undelete(_ => v1::SecretsServiceUndeleteRequest { path: door(), versions: vec![1] }), ("POST", "/api/v1/secrets/{path...}/undelete")),
         row!(Client, "SecretsService/Versions", versions(_ => v1::SecretsServiceVersionsRequest { path: door(), refresh: false }), ("GET", "/api/v1/secrets/{path...}/versions")),
+        row!(Client, "SecretsService/Watch", watch(_ => v1::SecretsServiceWatchRequest { prefix: door(), from_revision: None }), ("GET", "/api/v1/watch")),
     ]
 }
 

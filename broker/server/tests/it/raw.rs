@@ -51,6 +51,21 @@ pub(crate) fn send(address: SocketAddr, request: &[u8]) -> Answer {
     Answer::parse(&rest(&mut stream))
 }
 
+/// Sends bytes and reads as [`send`] does, but no more than the head of an answer that goes on.
+pub(crate) fn begin(address: SocketAddr, request: &[u8]) -> Answer {
+    let mut stream = connect(address);
+    let _ = stream.write_all(request);
+    let mut all = Vec::new();
+    while Answer::parse(&all).status != 200 {
+        let mut some = [0; 1024];
+        match stream.read(&mut some).unwrap() {
+            0 => break,
+            read => all.extend_from_slice(&some[..read]),
+        }
+    }
+    Answer::parse(&all)
+}
+
 /// All that comes until the server closes, or resets.
 pub(crate) fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();

@@ -16,6 +16,7 @@ use std::{
 use async_trait::async_trait;
 use warder_core::{
     error::{Error, ErrorKind, Result},
+    news::News,
     port::{
         keyring::{KeyStatus, Keyring as Keys, Step},
         storage::{
@@ -239,7 +240,7 @@ impl Storage for Barrier {
         Ok(Box::new(BarrierSnapshot { view: self.engine.view().await?, open: Arc::clone(&self.open), _hold: hold }))
     }
 
-    async fn commit(&self, batch: Batch) -> Result<Outcome> {
+    async fn announce(&self, batch: Batch, news: Option<Arc<News>>) -> Result<Outcome> {
         let keyring = keyring(&self.open)?;
         let checks = batch.checks.iter().map(|check| match check {
             Check::Unchanged { key, .. } => key,
@@ -252,7 +253,7 @@ impl Storage for Barrier {
         let keyring = self::keyring(&self.open)?;
         let writes = batch.writes.into_iter().map(|write| Self::encrypted(&keyring, write)).collect::<Result<_>>()?;
         let checks = batch.checks.into_iter().map(unfiltered).collect();
-        Ok(self.engine.commit(RawBatch { checks, writes, hold, ..RawBatch::default() }).await?)
+        Ok(self.engine.announce(RawBatch { checks, writes, hold, ..RawBatch::default() }, news).await?)
     }
 
     fn observe(&self, observer: Arc<dyn Observer>) {

@@ -2,8 +2,8 @@
 //! another inside one transaction of the medium, makes the group durable with one sync and then
 //! answers each batch by itself. Engines that take one writer at a time are built on it.
 //!
-//! Invariant: observers hear `before` before the new state can be read and `after` before anybody
-//! is answered; what was answered `Committed` is durable; what was refused is not visible.
+//! Invariant: observers hear `before` before the new state can be read and `after`, then the news in
+//! the order of commits, before anybody is answered; what was answered `Committed` is durable; what was refused is not visible.
 
 use std::{
     collections::HashSet,
@@ -17,7 +17,10 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
-use warder_core::port::storage::{Change, Check, Observer, Outcome, Revision, Watch, WatchEnd};
+use warder_core::{
+    news::News,
+    port::storage::{Change, Check, Observer, Outcome, Revision, Watch, WatchEnd},
+};
 
 use super::{
     Engine, EngineError, Exchange, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, RawBatch, RawWrite, Tally, View,
@@ -91,8 +94,13 @@ struct Shared {
 
 struct Job {
     batch: RawBatch,
-    answer: oneshot::Sender<Result<Outcome, EngineError>>,
+    news: Option<Arc<News>>,
+    answer: Answer,
 }
+
+type Answer = oneshot::Sender<Result<Outcome, EngineError>>;
+/// What becomes of a batch when it is settled: it is told, then its caller is answered.
+type Waiting = (Option<Arc<News>>, Answer);
 
 impl Grouped {
     /// Starts the committer of `ground`, whose newest view is `view`.
@@ -124,11 +132,11 @@ impl Engine for Grouped {
         Ok(self.shared.newest())
     }
 
-    async fn commit(&self, batch: RawBatch) -> Result<Outcome, EngineError> {
+    async fn announce(&self, batch: RawBatch, news: Option<Arc<News>>) -> Result<Outcome, EngineError> {
         within_bounds(&batch)?;
         let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(EngineError::Closed)?;
-        jobs.send(Job { batch, answer }).await.map_err(|_| EngineError::Closed)?;
+        jobs.send(Job { batch, news, answer }).await.map_err(|_| EngineError::Closed)?;
         answered.await.map_err(|_| EngineError::Closed)?
     }
 
@@ -231,13 +239,18 @@ struct Verdicts {
 impl<G: Ground> Committer<G> {
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         while let Some(first) = queue.blocking_recv() {
-            let (batches, answers) = gather(first, &mut queue);
+            let (batches, waiting) = gather(first, &mut queue);
             let results = self.settle(&batches);
             self.shared.count(&results);
             // With what they hold, before anybody goes on.
             drop(batches);
-            // A caller that went away needs no answer.
-            answers.into_iter().zip(results).for_each(|(answer, result)| _ = answer.send(result));
+            for ((news, answer), result) in waiting.into_iter().zip(results) {
+                if let (Some(news), Ok(Outcome::Committed(revision))) = (news, &result) {
+                    self.shared.observers().iter().for_each(|observer| observer.announced(*revision, &news));
+                }
+                // A caller that went away needs no answer.
+                let _ = answer.send(result);
+            }
         }
     }
 
@@ -364,21 +377,18 @@ fn words(error: EngineError) -> String {
 }
 
 /// The first batch and those that wait behind it, within the bounds of a group.
-fn gather(
-    first: Job,
-    queue: &mut mpsc::Receiver<Job>,
-) -> (Vec<RawBatch>, Vec<oneshot::Sender<Result<Outcome, EngineError>>>) {
+fn gather(first: Job, queue: &mut mpsc::Receiver<Job>) -> (Vec<RawBatch>, Vec<Waiting>) {
     let mut bytes = size(&first.batch);
-    let (mut batches, mut answers) = (vec![first.batch], vec![first.answer]);
+    let (mut batches, mut waiting) = (vec![first.batch], vec![(first.news, first.answer)]);
     while batches.len() < GROUP_BATCHES
         && bytes < GROUP_BYTES
         && let Ok(job) = queue.try_recv()
     {
         bytes += size(&job.batch);
         batches.push(job.batch);
-        answers.push(job.answer);
+        waiting.push((job.news, job.answer));
     }
-    (batches, answers)
+    (batches, waiting)
 }
 
 fn size(batch: &RawBatch) -> usize {

@@ -14,6 +14,7 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use warder_core::{
     error::{Error, ErrorKind},
+    news::News,
     port::storage::{Check, Observer, Outcome, Revision, Watch, WatchEnd},
 };
 
@@ -94,7 +95,19 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// A batch that was handed over is applied even if the future is dropped.
-    async fn commit(&self, batch: RawBatch) -> Result<Outcome, EngineError>;
+    async fn commit(&self, batch: RawBatch) -> Result<Outcome, EngineError> {
+        self.announce(batch, None).await
+    }
+
+    /// The same for a batch with news: observers are told them in the order of commits, before the
+    /// batch is answered.
+    ///
+    /// # Errors
+    /// As [`Engine::commit`].
+    ///
+    /// # Cancel safety
+    /// As [`Engine::commit`].
+    async fn announce(&self, batch: RawBatch, news: Option<Arc<News>>) -> Result<Outcome, EngineError>;
 
     /// Registers an observer for life. May tell it to forget at any time. Blocks while a group is being written, so that no commit
     /// falls between the cracks; not to be called by an observer.

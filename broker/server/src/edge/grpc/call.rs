@@ -124,12 +124,20 @@ impl Call {
     /// # Errors
     /// `invalid_request` at `grpc-timeout`.
     pub(super) fn time_left(&self) -> Result<Duration, Error> {
+        let bound = self.time_asked()?.unwrap_or(Duration::MAX).min(self.limits().request);
+        Ok(bound.saturating_sub(self.started.elapsed()))
+    }
+
+    /// The caller's bound.
+    ///
+    /// # Errors
+    /// `invalid_request` at `grpc-timeout`.
+    pub(super) fn time_asked(&self) -> Result<Option<Duration>, Error> {
         let asked = self.headers.get(TIMEOUT).map(|value| {
             let words = "expected 1 to 8 digits and a unit: H, M, S, m, u or n";
             value.to_str().ok().and_then(timeout).ok_or_else(|| Error::invalid(TIMEOUT, words))
         });
-        let bound = asked.transpose()?.unwrap_or(Duration::MAX).min(self.limits().request);
-        Ok(bound.saturating_sub(self.started.elapsed()))
+        asked.transpose()
     }
 
     /// A method's message that no single answer of the broker stands behind.

@@ -102,6 +102,7 @@ pub const METHODS: &[Method] = &[
     token("/warder.v1.SecretsService/Rotate", Text, Of::Secrets),
     token("/warder.v1.SecretsService/Undelete", Names, Of::Secrets),
     token("/warder.v1.SecretsService/Versions", Names, Of::Secrets),
+    token("/warder.v1.SecretsService/Watch", Watch, Of::Secrets),
     open("/warder.v1.SysService/Init", Names, Of::Sys),
     token("/warder.v1.SysService/KeyStatus", Names, Of::Sys),
     token("/warder.v1.SysService/Rotate", Names, Of::Sys),

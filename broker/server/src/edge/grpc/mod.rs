@@ -24,6 +24,7 @@ mod status;
 mod streams;
 mod sys;
 mod tokens;
+mod watch;
 
 use std::{convert::Infallible, future::Ready, sync::Arc, time::Instant};
 
@@ -41,7 +42,7 @@ use warder_core::{
 
 use self::{call::Call, methods::Message};
 use super::{
-    Edge, Limits, headers, identify,
+    Edge, Limits, Streamed, headers, identify,
     metrics::Entrance,
     problem::Refusal,
     reply,
@@ -70,7 +71,11 @@ pub(crate) async fn or_http(edge: Arc<Edge>, peer: Peer, request: Request<Incomi
     if is_grpc(request.version(), request.method(), request.headers()) {
         answer(edge, peer, request).await
     } else {
-        edge.answer(peer, request).await.map(Either::Left)
+        let mut response = edge.answer(peer, request).await;
+        match response.extensions_mut().remove::<Streamed>().and_then(Streamed::take) {
+            Some(body) => response.map(|_| Either::Right(Either::Right(body))),
+            None => response.map(Either::Left),
+        }
     }
 }
 

@@ -20,7 +20,8 @@ use warder_proto::v1::{
     SecretsServicePutResponse as PutResponse, SecretsServiceRotateRequest as RotateRequest,
     SecretsServiceRotateResponse as RotateResponse, SecretsServiceUndeleteRequest as UndeleteRequest,
     SecretsServiceUndeleteResponse as UndeleteResponse, SecretsServiceVersionsRequest as VersionsRequest,
-    SecretsServiceVersionsResponse as VersionsResponse, secret_read_result::Outcome,
+    SecretsServiceVersionsResponse as VersionsResponse, SecretsServiceWatchRequest as WatchRequest,
+    secret_read_result::Outcome,
     secrets_service_server::SecretsService,
 };
 
@@ -37,6 +38,7 @@ use super::{
     },
     call::{self, Call, Told},
     shape,
+    watch::{self, Watching},
 };
 
 /// Largest number of a version in a condition or a list of versions.
@@ -82,6 +84,12 @@ impl SecretsService for Call {
 
     async fn versions(&self, request: Request<VersionsRequest>) -> Result<Response<VersionsResponse>, Status> {
         self.tell(versions(self, request.into_inner()).await)
+    }
+
+    type WatchStream = Watching;
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Watching>, Status> {
+        self.tell_plain(watch::watch(self, request.into_inner()).await)
     }
 }
 

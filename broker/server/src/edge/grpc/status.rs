@@ -97,6 +97,7 @@ fn field(name: &str) -> &str {
         "X-Vault-Token" => "x-vault-token",
         "block_interval" => "block_interval_seconds",
         "body" => "json",
+        "from" => "from_revision",
         "increment" => "increment_seconds",
         "interval" => "interval_seconds",
         "ttl" => "ttl_seconds",

@@ -36,6 +36,9 @@ impl Metrics {
         of.gauge("warder_cache_bytes", "Weight of the answers in the cache", |broker, out| {
             out.observe(broker.cache_stats().bytes, &[]);
         });
+        of.gauge("warder_feed_watchers", "Watchers at this moment", |broker, out| {
+            out.observe(broker.watchers() as u64, &[]);
+        });
         of.count("warder_audit_records", "Records that the sink took", |broker, out| {
             by_sink(broker, out, |sink| sink.records);
         });

@@ -9,6 +9,7 @@ pub(super) mod secrets;
 pub(super) mod shape;
 pub(super) mod sys;
 pub(super) mod token;
+pub(super) mod watch;
 
 use http::StatusCode;
 use warder_core::{
