@@ -43,10 +43,13 @@ const BY_HAND: &[(&str, Option<&[&str]>)] = &[
     ("CreateToken", None),
     ("Dev", Some(&["listen", "data_dir"])),
     ("Entry", None),
+    ("Feed", Some(&["config"])),
     ("Fields", None),
+    ("Item", Some(&["revision", "news"])),
     ("Lifted", None),
     ("Mounts", Some(&[])),
     ("Parts", Some(&["config"])),
+    ("Place", Some(&["prefix", "seen"])),
     ("PluginAnswer", None),
     ("Route", Some(&[])),
     ("Running", Some(&["address"])),
@@ -55,6 +58,7 @@ const BY_HAND: &[(&str, Option<&[&str]>)] = &[
     ("Sys", Some(&[])),
     ("Tokens", Some(&["config"])),
     ("Transaction", Some(&["prefix", "reads", "writes"])),
+    ("Watch", Some(&["place"])),
     ("Wired", Some(&["address"])),
 ];
 

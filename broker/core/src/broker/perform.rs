@@ -20,7 +20,7 @@ use crate::{
         usage::Export,
     },
     request::{Answer, Operation, Reply},
-    route::{self, Mount, Written},
+    route::{self, Deed, Mount},
     sys::{Ask, Served},
     trace::{self, Value},
     txn::{ReadSet, Transaction},
@@ -173,17 +173,11 @@ impl Broker {
     }
 
     /// What a write means to those who watch.
-    async fn news(
-        &self,
-        spot: &Spot,
-        operation: Operation,
-        data: &str,
-        version: Option<&str>,
-    ) -> Result<Option<News>> {
+    async fn news(&self, spot: &Spot, operation: Operation, data: &str, version: Option<&str>) -> Result<Option<News>> {
         let table = self.sys.mounts.table().await?;
         let routes = |mount: &Mount| self.loaded.of(mount).ok().map(|plugin| plugin.routes.clone());
-        let written = Written { mount: &spot.mount, target: &spot.target, operation, data, version };
-        Ok(route::news(&table, &written, self.clock.now(), &routes))
+        let deed = Deed { mount: &spot.mount, target: &spot.target, operation, data, version };
+        Ok(route::news(&table, &deed, self.clock.now(), &routes))
     }
 
     /// Keeps an answer as long as what the host saw it depend on allows; says whether it did.

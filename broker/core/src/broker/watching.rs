@@ -133,12 +133,7 @@ impl Broker {
         }
     }
 
-    async fn joined(
-        self: &Arc<Self>,
-        request: WatchRequest,
-        prefix: &Path,
-        entry: &mut audit::Entry,
-    ) -> Result<Watch> {
+    async fn joined(self: &Arc<Self>, request: WatchRequest, prefix: &Path, entry: &mut audit::Entry) -> Result<Watch> {
         let prefix = prefix.as_str().trim_end_matches('/');
         let reach = self.reach(prefix).await?;
         self.watch_within_limits(&request, &reach).await?;

@@ -287,9 +287,7 @@ impl State {
     fn concerned(&self, news: &News) -> Vec<(Arc<Topic>, Spelling)> {
         if topic::reaches_below(news) {
             let all = self.topics.iter();
-            return all
-                .filter_map(|(prefix, topic)| Some((topic.clone(), topic::spelling(news, prefix)?)))
-                .collect();
+            return all.filter_map(|(prefix, topic)| Some((topic.clone(), topic::spelling(news, prefix)?))).collect();
         }
         let short = news.short.as_deref().into_iter().flat_map(prefixes).map(|prefix| (prefix, Spelling::Short));
         // The prefix of everything is the first of both.

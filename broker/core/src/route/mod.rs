@@ -15,8 +15,8 @@ pub use mounts::fuzzing;
 
 pub use fields::{Lifted, lift};
 pub use mounts::{Mount, MountTable, Mounts, NewMount};
+pub use news::{Deed, news, reach};
 pub use pattern::{Pattern, PatternError};
-pub use news::{Written, news, reach};
 pub use secrets::{DEFAULT_MOUNT, Resolved, resolve, shape};
 
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use crate::{
 
 /// A request that wrote something.
 #[derive(Clone, Copy, Debug)]
-pub struct Written<'a> {
+pub struct Deed<'a> {
     /// Where.
     pub mount: &'a Arc<Mount>,
     /// What of it.
@@ -34,14 +34,14 @@ pub struct Written<'a> {
 
 /// What it means; none when no secret of the native API was written.
 #[must_use]
-pub fn news(table: &MountTable, written: &Written<'_>, at: Timestamp, routes: RoutesOf<'_>) -> Option<News> {
-    let Written { mount, target, .. } = written;
+pub fn news(table: &MountTable, deed: &Deed<'_>, at: Timestamp, routes: RoutesOf<'_>) -> Option<News> {
+    let Deed { mount, target, .. } = deed;
     let own = routes(mount)?;
     let (view, name) = own.secret.iter().find_map(|known| {
         let answers = known.route.view != SecretView::Listing && known.route.route == target.route;
         Some((known.route.view, known.pattern.fill(&target.captures).filter(|_| answers)?))
     })?;
-    let kind = kind(view, written.operation)?;
+    let kind = kind(view, deed.operation)?;
     let read = claim(mount, SecretView::Value, &name, routes).map(|(_, path, _)| path);
     let privileged = read.as_deref().is_some_and(|path| privileged(&own, mount, path));
     let folder = name.rfind('/').map_or("", |at| &name[..at]);
@@ -52,7 +52,7 @@ pub fn news(table: &MountTable, written: &Written<'_>, at: Timestamp, routes: Ro
         (resolved.path.as_str() == read).then(|| name.clone())
     });
     let path = format!("{}{name}", mount.path);
-    Some(News { kind, path, short, versions: versions(view, written), at, read, privileged, list })
+    Some(News { kind, path, short, versions: versions(view, deed), at, read, privileged, list })
 }
 
 /// The folders in which secrets below a native prefix may be, as policies see them.
@@ -103,14 +103,14 @@ const fn kind(view: SecretView, operation: Operation) -> Option<Kind> {
 }
 
 /// Those that the request named, else the one that the plugin answered with.
-fn versions(view: SecretView, written: &Written<'_>) -> Vec<u64> {
+fn versions(view: SecretView, deed: &Deed<'_>) -> Vec<u64> {
     if matches!(view, SecretView::Destroy | SecretView::Remove | SecretView::Undelete) {
-        let mut named = named(written.data);
+        let mut named = named(deed.data);
         named.sort_unstable();
         named.dedup();
         return named;
     }
-    written.version.and_then(|version| version.parse().ok()).into_iter().collect()
+    deed.version.and_then(|version| version.parse().ok()).into_iter().collect()
 }
 
 /// The field `versions`, as routes for named versions have it.

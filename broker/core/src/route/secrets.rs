@@ -34,12 +34,7 @@ pub struct Resolved {
 /// # Errors
 /// `not_found` when no mount serves this view of secrets, `invalid_request` when the canonical
 /// path is over a limit.
-pub fn resolve(
-    table: &MountTable,
-    view: SecretView,
-    path: &Path,
-    routes: RoutesOf<'_>,
-) -> Result<Resolved> {
+pub fn resolve(table: &MountTable, view: SecretView, path: &Path, routes: RoutesOf<'_>) -> Result<Resolved> {
     let text = path.as_str();
     let own = table.resolve(text).and_then(|mount| claim(mount, view, text.get(mount.path.len()..)?, routes));
     let default = || claim(table.at(DEFAULT_MOUNT)?, view, text, routes);

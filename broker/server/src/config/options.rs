@@ -183,8 +183,8 @@ pub(super) static SECTIONS: &[Section] = &[
     ),
     section(
         "watch",
-        "Bounds of those who watch secrets, by `GET /api/v1/watch` or gRPC. They share one history of changes;\n\
-         one who falls behind it, or comes back after it, is told to read again.",
+        "Bounds of those who watch secrets, over REST or gRPC. They share one history of changes: who\n\
+         falls behind it, or comes back after it, is told to read again.",
         &[
             option("watchers", "Watchers at once; further ones are refused.", |c, _| {
                 count(&mut c.feed.watchers, 1..=1_000_000)
@@ -192,12 +192,8 @@ pub(super) static SECTIONS: &[Section] = &[
             option("token_watchers", "Watchers at once that came with one token.", |c, _| {
                 count(&mut c.feed.token_watchers, 1..=1_000_000)
             }),
-            option("history", "Changes that can still be told.", |c, _| {
-                count(&mut c.feed.history, 1..=10_000_000)
-            }),
-            option("history_size", "The same in bytes, about.", |c, _| {
-                size(&mut c.feed.history_bytes, 64 * KIB..=GIB)
-            }),
+            option("history", "Changes that can still be told.", |c, _| count(&mut c.feed.history, 1..=10_000_000)),
+            option("history_size", "The same in bytes, about.", |c, _| size(&mut c.feed.history_bytes, 64 * KIB..=GIB)),
             option("heartbeat", "Silence after which a watcher is told that the watch goes on.", |c, _| {
                 time(&mut c.feed.heartbeat, SECOND..=10 * MINUTE)
             }),

@@ -246,7 +246,7 @@ mod tests {
             ("GET", "/api/v1", 404),
             ("PUT", "/api/v1/secrets", 405),
             ("GET", "/api/v1/secrets:batch", 405),
-            ("GET", "/api/v1/watch", 404),
+            ("PUT", "/api/v1/watch", 405),
             ("GET", "/api/v1/secrets/a/rotate", 405),
             ("HEAD", "/v1/secret/data/a", 405),
             ("GET", "/api/v2/secrets/a", 404),

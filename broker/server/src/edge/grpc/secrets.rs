@@ -21,8 +21,7 @@ use warder_proto::v1::{
     SecretsServiceRotateResponse as RotateResponse, SecretsServiceUndeleteRequest as UndeleteRequest,
     SecretsServiceUndeleteResponse as UndeleteResponse, SecretsServiceVersionsRequest as VersionsRequest,
     SecretsServiceVersionsResponse as VersionsResponse, SecretsServiceWatchRequest as WatchRequest,
-    secret_read_result::Outcome,
-    secrets_service_server::SecretsService,
+    secret_read_result::Outcome, secrets_service_server::SecretsService,
 };
 
 use super::{

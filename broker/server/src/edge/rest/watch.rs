@@ -17,10 +17,7 @@ use warder_core::{
     port::storage::Revision,
 };
 
-use super::super::{
-    Edge, Inbound, Streamed, identify, log_fault, problem::Refusal, reply,
-    route::Outcome,
-};
+use super::super::{Edge, Inbound, Streamed, identify, log_fault, problem::Refusal, reply, route::Outcome};
 
 /// What a client that connects again was told last.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
