@@ -136,9 +136,13 @@ impl Broker {
     async fn joined(self: &Arc<Self>, request: WatchRequest, prefix: &Path, entry: &mut audit::Entry) -> Result<Watch> {
         let prefix = prefix.as_str().trim_end_matches('/');
         let reach = self.reach(prefix).await?;
-        self.watch_within_limits(&request, &reach).await?;
-        let credential = request.credential.ok_or_else(unknown)?;
-        let identity = self.sys.tokens.identify(&credential).await?;
+        let identified = match &request.credential {
+            Some(token) => self.sys.tokens.identify(token).await,
+            None => Err(unknown()),
+        };
+        let folder = reach.last().map_or("", String::as_str);
+        self.watch_within_limits(&request, folder, identified.as_ref().ok()).await?;
+        let (identity, credential) = (identified?, request.credential.ok_or_else(unknown)?);
         entry.identity = Some(identity.clone());
         let acl = self.sys.policies.acl_for(&identity.policies).await?;
         // A use is a use, allowed or not.
@@ -160,12 +164,21 @@ impl Broker {
         Ok(Watch { broker: self.clone(), credential, entry: None, place, first, standing: None, until })
     }
 
-    async fn watch_within_limits(&self, request: &WatchRequest, reach: &[String]) -> Result<()> {
-        if self.sys.quotas.is_empty().await? {
+    /// Counts the opening as a request of the folder.
+    async fn watch_within_limits(
+        &self,
+        request: &WatchRequest,
+        folder: &str,
+        identity: Option<&Arc<Identity>>,
+    ) -> Result<()> {
+        let quotas = &self.sys.quotas;
+        if quotas.is_empty().await? {
             return Ok(());
         }
-        let path = reach.last().map_or("", String::as_str);
-        Box::pin(self.sys.quotas.admit(path, request.peer.address, request.credential.as_ref())).await
+        let (address, credential) = (request.peer.address, request.credential.as_ref());
+        let holder = identity.zip(credential).map(|(identity, credential)| holder(identity, credential));
+        let counted = quotas.admit(folder, address).await?;
+        quotas.admit_token(folder, address, holder.as_deref().map(str::as_bytes), counted).await
     }
 
     async fn reach(&self, prefix: &str) -> Result<Vec<String>> {
