@@ -61,6 +61,7 @@ pub(super) fn all() -> Map<String, Value> {
         json!({ "type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_.-]*$" });
     let accessor = json!({ "type": "string", "pattern": "^[A-Za-z0-9]{24}$" });
     let tag = json!({ "type": "string", "pattern": "^\"[1-9][0-9]{0,8}\"$" });
+    let revision = json!({ "type": "integer", "minimum": 0 });
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": MAX_PAGE });
     let text = json!({ "type": "string" });
     let named_field = json!({ "type": "string", "minLength": 1 });
@@ -80,6 +81,9 @@ pub(super) fn all() -> Map<String, Value> {
         ("field", "query", "field", named_field, "One field of the secret only."),
         ("versions", "query", "versions", versions, "These versions and not the latest."),
         ("destroy", "query", "destroy", flag, "`true`: the named versions for good."),
+        ("prefix", "query", "prefix", text.clone(), "A secret, or a folder with all below it; empty: everything."),
+        ("from", "query", "from", revision.clone(), "Continue after this revision."),
+        ("Last-Event-ID", "header", "Last-Event-ID", revision, "The same, as clients send it that connect again."),
         ("mount", "query", "mount", text.clone(), "Of all mounts this one only."),
         ("activecode", "query", "activecode", status.clone(), "The status to answer when active."),
         ("sealedcode", "query", "sealedcode", status.clone(), "The status to answer when sealed."),

@@ -167,6 +167,10 @@ pub(super) static ROWS: &[Row] = &[
     row("DELETE", "/api/v1/secrets/{path...}", "secrets.delete", &[(204, "")])
         .query(&["versions", "destroy"])
         .errors(WRITE),
+    row("GET", "/api/v1/watch", "secrets.watch", &[(200, "Text")])
+        .query(&["prefix", "from"])
+        .headers(&["Last-Event-ID"])
+        .media("text/event-stream"),
     // Tokens.
     row("POST", "/api/v1/auth/login", "auth.login", &[(200, "Issued")])
         .body(&[(JSON, "Login")])
