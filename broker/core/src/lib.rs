@@ -15,7 +15,6 @@ pub mod memo;
 pub mod news;
 pub mod path;
 pub mod port;
-pub mod quota;
 pub mod request;
 pub mod sealed;
 pub mod secret;
@@ -31,6 +30,8 @@ pub mod authn;
 pub mod authz;
 pub mod cache;
 pub mod feed;
+pub mod lockout;
+pub mod quota;
 pub mod route;
 pub mod sys;
 

@@ -15,7 +15,7 @@ const LEAVES: [&str; 17] = [
     "secret", "shards", "testing", "trace", "txn",
 ];
 /// What may be imported beside leaves, and beside a room's own modules.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("audit", &[]),
     ("authn", &[]),
     ("authz", &[]),
@@ -23,10 +23,12 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("cache", &["audit"]),
     // Whether somebody may learn of a change is decided by the rules of the one who watches.
     ("feed", &["authz"]),
+    // What locks a name is an option of its mount.
+    ("lockout", &["route"]),
     ("quota", &[]),
     ("route", &[]),
-    ("sys", &["audit", "authn", "authz", "cache", "quota", "route"]),
-    ("broker", &["audit", "authn", "authz", "cache", "feed", "quota", "route", "sys"]),
+    ("sys", &["audit", "authn", "authz", "cache", "lockout", "quota", "route"]),
+    ("broker", &["audit", "authn", "authz", "cache", "feed", "lockout", "quota", "route", "sys"]),
 ];
 /// What a crate may depend on inside the workspace, tests aside.
 const CRATES: [(&str, &[&str]); 5] = [

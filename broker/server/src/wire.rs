@@ -187,6 +187,9 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>, metrics: &Metrics) -> Re
         mounts: vec![mount],
         txn: txn(config.limits.body),
         feed: config.feed.clone(),
+        requests: config.load.requests,
+        failures: config.load.failures,
+        bounds: config.load.mount,
     };
     Ok(Broker::new(Parts {
         storage: store.storage,

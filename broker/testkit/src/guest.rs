@@ -12,6 +12,8 @@ use crate::failure::{Failure, Result};
 /// A component on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guest {
+    /// The plugin `doorman`: people log in by it with a name and a password.
+    Doorman,
     /// The plugin `misbehave`: each of its routes misbehaves in one way.
     Misbehave,
     /// The plugin `rotor`: it makes its values itself, and a rotation makes the next one.
@@ -28,6 +30,7 @@ impl Guest {
     pub fn path(self) -> Result<PathBuf> {
         let folder = built()?;
         Ok(match self {
+            Self::Doorman => folder.join("warder_doorman.wasm"),
             Self::Misbehave => folder.join("warder_misbehave.wasm"),
             Self::Rotor => folder.join("warder_rotor.wasm"),
             Self::Refused(name) => folder.join("examples").join(name).with_extension("wasm"),
@@ -59,7 +62,17 @@ fn build() -> Result<PathBuf> {
     let output = Command::new(env!("CARGO"))
         .current_dir(&plugins)
         .args(["build", "--release", "--locked", "--target", "wasm32-wasip2"])
-        .args(["--package", "warder-misbehave", "--package", "warder-rotor", "--lib", "--examples", "--target-dir"])
+        .args([
+            "--package",
+            "warder-doorman",
+            "--package",
+            "warder-misbehave",
+            "--package",
+            "warder-rotor",
+            "--lib",
+            "--examples",
+            "--target-dir",
+        ])
         .arg(&target)
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")

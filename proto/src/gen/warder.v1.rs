@@ -1884,6 +1884,39 @@ pub struct LimitServiceDeleteRequest {
 /// Nothing to say: there is no such limit any more.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LimitServiceDeleteResponse {}
+/// A name that is locked.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LockedUser {
+    /// Accessor of the mount that it logs in by.
+    #[prost(string, tag = "1")]
+    pub accessor: ::prost::alloc::string::String,
+    /// The name, in lower case.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// Asks for names that are locked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitServiceListLockedUsersRequest {}
+/// Names that are locked.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LimitServiceListLockedUsersResponse {
+    /// Sorted by accessor, then by name.
+    #[prost(message, repeated, tag = "1")]
+    pub locked: ::prost::alloc::vec::Vec<LockedUser>,
+}
+/// Unlocks a name.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitServiceUnlockUserRequest {
+    /// Accessor of the mount.
+    #[prost(string, tag = "1")]
+    pub accessor: ::prost::alloc::string::String,
+    /// The name.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
+/// Nothing to say: the name is not locked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitServiceUnlockUserResponse {}
 /// Whose requests count together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -2116,6 +2149,60 @@ pub mod limit_service_client {
                 .insert(GrpcMethod::new("warder.v1.LimitService", "Delete"));
             self.inner.unary(req, path, codec).await
         }
+        /// Lists names that nobody can log in by for a while, because too many logins failed.
+        ///
+        /// REST twin: `GET /api/v1/locked-users`.
+        pub async fn list_locked_users(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LimitServiceListLockedUsersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LimitServiceListLockedUsersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.LimitService/ListLockedUsers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.LimitService", "ListLockedUsers"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Unlocks a name; unlocking what is not locked succeeds.
+        ///
+        /// REST twin: `DELETE /api/v1/locked-users/{accessor}/{name}`.
+        pub async fn unlock_user(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LimitServiceUnlockUserRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LimitServiceUnlockUserResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.LimitService/UnlockUser",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.LimitService", "UnlockUser"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -2171,6 +2258,26 @@ pub mod limit_service_server {
             request: tonic::Request<super::LimitServiceDeleteRequest>,
         ) -> std::result::Result<
             tonic::Response<super::LimitServiceDeleteResponse>,
+            tonic::Status,
+        >;
+        /// Lists names that nobody can log in by for a while, because too many logins failed.
+        ///
+        /// REST twin: `GET /api/v1/locked-users`.
+        async fn list_locked_users(
+            &self,
+            request: tonic::Request<super::LimitServiceListLockedUsersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LimitServiceListLockedUsersResponse>,
+            tonic::Status,
+        >;
+        /// Unlocks a name; unlocking what is not locked succeeds.
+        ///
+        /// REST twin: `DELETE /api/v1/locked-users/{accessor}/{name}`.
+        async fn unlock_user(
+            &self,
+            request: tonic::Request<super::LimitServiceUnlockUserRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LimitServiceUnlockUserResponse>,
             tonic::Status,
         >;
     }
@@ -2435,6 +2542,100 @@ pub mod limit_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/warder.v1.LimitService/ListLockedUsers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLockedUsersSvc<T: LimitService>(pub Arc<T>);
+                    impl<
+                        T: LimitService,
+                    > tonic::server::UnaryService<
+                        super::LimitServiceListLockedUsersRequest,
+                    > for ListLockedUsersSvc<T> {
+                        type Response = super::LimitServiceListLockedUsersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::LimitServiceListLockedUsersRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LimitService>::list_locked_users(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLockedUsersSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.LimitService/UnlockUser" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnlockUserSvc<T: LimitService>(pub Arc<T>);
+                    impl<
+                        T: LimitService,
+                    > tonic::server::UnaryService<super::LimitServiceUnlockUserRequest>
+                    for UnlockUserSvc<T> {
+                        type Response = super::LimitServiceUnlockUserResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LimitServiceUnlockUserRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LimitService>::unlock_user(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnlockUserSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -2559,6 +2760,27 @@ pub struct MountServiceEnableRequest {
 /// Nothing to say: the plugin is mounted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MountServiceEnableResponse {}
+/// Changes a mount.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MountServiceTuneRequest {
+    /// The path.
+    #[prost(string, tag = "1")]
+    pub path: ::prost::alloc::string::String,
+    /// For people; stays as it is when it is left out.
+    #[prost(string, optional, tag = "2")]
+    pub description: ::core::option::Option<::prost::alloc::string::String>,
+    /// Options to set; one with an empty text is removed. The broker itself reads `max_calls` and
+    /// `max_queue` (plugin calls at once, requests that wait for one), `lockout_threshold`,
+    /// `lockout_duration`, `lockout_counter_reset_duration` and `lockout_disable`.
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub options: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+/// Nothing to say: the mount is changed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MountServiceTuneResponse {}
 /// Removes a mount.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MountServiceDisableRequest {
@@ -2746,6 +2968,34 @@ pub mod mount_service_client {
                 .insert(GrpcMethod::new("warder.v1.MountService", "Enable"));
             self.inner.unary(req, path, codec).await
         }
+        /// Changes a mount's description and options.
+        ///
+        /// REST twin: `PATCH /api/v1/mounts/{path}`. NOT_FOUND when nothing is mounted there,
+        /// INVALID_ARGUMENT at the option that the broker itself reads and does not understand.
+        pub async fn tune(
+            &mut self,
+            request: impl tonic::IntoRequest<super::MountServiceTuneRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MountServiceTuneResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.MountService/Tune",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.MountService", "Tune"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Removes a mount with all that it holds.
         ///
         /// REST twin: `DELETE /api/v1/mounts/{path}`. NOT_FOUND when nothing is mounted there.
@@ -2846,6 +3096,17 @@ pub mod mount_service_server {
             request: tonic::Request<super::MountServiceEnableRequest>,
         ) -> std::result::Result<
             tonic::Response<super::MountServiceEnableResponse>,
+            tonic::Status,
+        >;
+        /// Changes a mount's description and options.
+        ///
+        /// REST twin: `PATCH /api/v1/mounts/{path}`. NOT_FOUND when nothing is mounted there,
+        /// INVALID_ARGUMENT at the option that the broker itself reads and does not understand.
+        async fn tune(
+            &self,
+            request: tonic::Request<super::MountServiceTuneRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::MountServiceTuneResponse>,
             tonic::Status,
         >;
         /// Removes a mount with all that it holds.
@@ -3068,6 +3329,51 @@ pub mod mount_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = EnableSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.MountService/Tune" => {
+                    #[allow(non_camel_case_types)]
+                    struct TuneSvc<T: MountService>(pub Arc<T>);
+                    impl<
+                        T: MountService,
+                    > tonic::server::UnaryService<super::MountServiceTuneRequest>
+                    for TuneSvc<T> {
+                        type Response = super::MountServiceTuneResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::MountServiceTuneRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MountService>::tune(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TuneSvc(inner);
                         let codec = crate::codec::Codec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -42,6 +42,20 @@ impl Tokens {
         Ok(known.ok_or(Refusal::Unauthenticated)?.identity.clone())
     }
 
+    /// Whether this is a batch token, or one that is in memory because it was good: what can be told
+    /// without looking it up.
+    ///
+    /// # Errors
+    /// What storage says.
+    pub async fn remembers(&self, credential: &Secret) -> Result<bool> {
+        if text::batch_body(credential).is_some() {
+            return Ok(true);
+        }
+        let Some(digest) = self.digest(credential).await? else { return Ok(false) };
+        let now = self.clock.now();
+        Ok(self.known.find(&digest).is_some_and(|known| known.entry.lives(now)))
+    }
+
     /// Counts one use, durably, before anything happens; nothing to do for uncounted tokens.
     ///
     /// The last use spends the token: it is recognized no more, and the next

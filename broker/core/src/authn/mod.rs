@@ -117,6 +117,12 @@ impl Tokens {
         })
     }
 
+    /// Limits of all tokens.
+    #[must_use]
+    pub const fn config(&self) -> TokenConfig {
+        self.config
+    }
+
     /// What happened since this process started.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
-use tokio::{sync::OwnedMutexGuard, time::timeout};
+use tokio::{
+    sync::OwnedMutexGuard,
+    time::{Instant, timeout_at},
+};
 
-use super::{Broker, plugin::Plugin};
+use super::{Broker, gate::Place as Spare, load::UnderWay, login, plugin::Plugin};
 use crate::{
     audit::{self, Outcome, Record},
     authz::{self, Acl, Permit, Question, privileged},
@@ -42,6 +45,11 @@ pub(super) struct Admission {
     pub(super) entry: audit::Entry,
     pub(super) refresh: bool,
     pub(super) deadline: std::time::Duration,
+    pub(super) until: Instant,
+    /// Counts it for as long as it lasts.
+    pub(super) under_way: Option<UnderWay>,
+    /// Whom it logs in; empty for nobody in particular.
+    pub(super) login: Option<String>,
 }
 
 /// Who answers.
@@ -62,6 +70,8 @@ pub(super) struct Spot {
     pub(super) begun: Option<Transaction>,
     /// Held by writers of this path.
     pub(super) turn: Option<OwnedMutexGuard<()>>,
+    /// Among those that the mount bears; freed after the turn.
+    pub(super) room: Option<Spare>,
 }
 
 /// What is known before anybody asked whether it is allowed.
@@ -73,7 +83,7 @@ struct Found {
 }
 
 impl Broker {
-    pub(super) async fn admit(self: &Arc<Self>, request: Request) -> Result<Admission> {
+    pub(super) async fn admit(self: &Arc<Self>, request: Request, until: Instant) -> Result<Admission> {
         let mut entry = self.entry(&request);
         if !self.is_open() {
             return Box::pin(self.refuse(entry, self.closed())).await;
@@ -82,15 +92,7 @@ impl Broker {
             Ok(limited) => limited,
             Err(error) => return Box::pin(self.refuse(entry, error)).await,
         };
-        let identified = match &request.credential {
-            None => Ok(None),
-            Some(token) => {
-                let stage = trace::stage("identify");
-                let identified = self.sys.tokens.identify(token).await;
-                stage.end(&identified);
-                identified.map(Some)
-            }
-        };
+        let identified = self.identified(&request).await;
         if let Some(limited) = limited
             && let Err(error) = self.limited_token(&request, identified.as_ref().ok(), limited).await
         {
@@ -101,9 +103,14 @@ impl Broker {
             Err(error) => return Box::pin(self.refuse(entry, error)).await,
         };
         entry.identity.clone_from(&identity);
-        match self.admitted(request, identity, &mut entry).await {
+        let stranger = login::stranger(&request).then(|| request.peer.clone());
+        match self.admitted(request, until, identity, &mut entry).await {
             Ok(admission) => Ok(admission),
-            Err(error) => Box::pin(self.refuse(entry, error)).await,
+            Err(error) => {
+                let missed = stranger.filter(|_| error.kind == ErrorKind::Unauthenticated);
+                missed.iter().for_each(|peer| self.missed(peer));
+                Box::pin(self.refuse(entry, error)).await
+            }
         }
     }
 
@@ -153,6 +160,7 @@ impl Broker {
     async fn admitted(
         self: &Arc<Self>,
         mut request: Request,
+        until: Instant,
         identity: Option<Arc<Identity>>,
         entry: &mut audit::Entry,
     ) -> Result<Admission> {
@@ -170,7 +178,7 @@ impl Broker {
         let public = matches!(&found.place, Ok(Place::Plugin(spot)) if spot.route.public);
         let Some(identity) = identity else {
             return match public {
-                true => self.public(request, found, fields, entry),
+                true => self.public(request, until, found, fields, entry),
                 false => Err(unknown()),
             };
         };
@@ -183,7 +191,7 @@ impl Broker {
             }
         };
         let mut operation = request.operation;
-        let decided = self.decide(&request, &mut found, &fields, &identity, &acl, &mut operation, &stage).await;
+        let decided = self.decide(&request, until, &mut found, &fields, &identity, &acl, &mut operation, &stage).await;
         stage.end(&decided);
         entry.operation = operation.word();
         // A use is a use, allowed or not.
@@ -195,6 +203,7 @@ impl Broker {
         takes(&place, operation)?;
         Ok(admission(
             request,
+            until,
             found.path,
             found.secret_route,
             place,
@@ -250,7 +259,7 @@ impl Broker {
             let error = Error::new(ErrorKind::NotFound, "unsupported path");
             return Ok(Err(error.in_plugin(mount.scope.plugin.as_str(), mount.path.as_str())));
         };
-        let spot = Spot { mount: mount.clone(), plugin, route, target, begun: None, turn: None };
+        let spot = Spot { mount: mount.clone(), plugin, route, target, begun: None, turn: None, room: None };
         Ok(Ok(Place::Plugin(Box::new(spot))))
     }
 
@@ -259,6 +268,7 @@ impl Broker {
     async fn decide(
         self: &Arc<Self>,
         request: &Request,
+        until: Instant,
         found: &mut Found,
         fields: &Fields,
         identity: &Arc<Identity>,
@@ -268,11 +278,13 @@ impl Broker {
     ) -> Result<Permit> {
         if let Ok(Place::Plugin(spot)) = &mut found.place {
             if writes(*operation) {
+                // Those who wait for their turn have a place, or there were no end of them.
+                spot.room = Some(self.gates.enter(&spot.mount, asker(Some(identity)))?);
                 let turn = self.turns.of(&spot.mount.uuid, &spot.target.captures).lock_owned();
-                spot.turn = Some(Box::pin(timeout(request.deadline, turn)).await.map_err(|_| crowded(spot))?);
+                spot.turn = Some(Box::pin(timeout_at(until, turn)).await.map_err(|_| crowded(spot))?);
             }
             if *operation == Operation::Update && spot.route.verbs.contains(&Operation::Create) {
-                let asked = self.create_or_update(request, spot, identity);
+                let asked = self.create_or_update(request, until, spot, identity);
                 *operation = Box::pin(trace::within(stage.inner(), asked)).await?;
             }
         }
@@ -291,9 +303,14 @@ impl Broker {
     async fn create_or_update(
         &self,
         request: &Request,
+        until: Instant,
         spot: &mut Spot,
         identity: &Arc<Identity>,
     ) -> Result<Operation> {
+        let _running = match &spot.room {
+            Some(room) => Some(room.call(until).await?),
+            None => None,
+        };
         let caller = Caller { identity: Some(identity.clone()), peer: request.peer.clone() };
         let run = self.invocation(&spot.mount, caller, request.deadline, None).await?;
         let asked = spot.plugin.backend.exists(run, spot.target.clone());
@@ -323,6 +340,7 @@ impl Broker {
     fn public(
         &self,
         request: Request,
+        until: Instant,
         found: Found,
         fields: Arc<Fields>,
         entry: &mut audit::Entry,
@@ -331,7 +349,17 @@ impl Broker {
         let permit = Permit::public(found.path.clone(), operation);
         let place = found.place?;
         takes(&place, operation)?;
-        Ok(admission(request, found.path, found.secret_route, place, fields, operation, permit, None, entry))
+        let login = match &place {
+            Place::Plugin(spot) if writes(operation) => Some(login::name(spot, &fields)),
+            _ => None,
+        };
+        if let Place::Plugin(spot) = &place {
+            self.unlocked(spot, login.as_deref())?;
+        }
+        let path = found.path;
+        let admitted =
+            admission(request, until, path, found.secret_route, place, fields, operation, permit, None, entry);
+        Ok(Admission { login, ..admitted })
     }
 
     fn entry(&self, request: &Request) -> audit::Entry {
@@ -415,10 +443,7 @@ impl Admission {
 
     /// Who asks, for answers that depend on it.
     pub(super) fn asker(&self) -> &str {
-        self.identity.as_ref().map_or("", |identity| match identity.digest.as_str() {
-            "" => identity.display_name.as_str(),
-            digest => digest,
-        })
+        asker(self.identity.as_ref())
     }
 
     pub(super) fn reply(&self, answer: crate::request::Answer, warnings: Vec<String>, cached: bool) -> Reply {
@@ -431,9 +456,18 @@ impl Admission {
     }
 }
 
+/// Who asks: a token, or all batch tokens of one name.
+fn asker(identity: Option<&Arc<Identity>>) -> &str {
+    identity.map_or("", |identity| match identity.digest.as_str() {
+        "" => identity.display_name.as_str(),
+        digest => digest,
+    })
+}
+
 #[expect(clippy::too_many_arguments, reason = "it only gathers what the two ways of admission found")]
 fn admission(
     request: Request,
+    until: Instant,
     path: Path,
     secret_route: Option<Arc<SecretRoute>>,
     place: Place,
@@ -460,10 +494,13 @@ fn admission(
         entry: audit::Entry { effects: writes(operation) || issues, ..std::mem::take(entry) },
         refresh: request.refresh,
         deadline: request.deadline,
+        until,
+        under_way: None,
+        login: None,
     }
 }
 
-const fn writes(operation: Operation) -> bool {
+pub(super) const fn writes(operation: Operation) -> bool {
     !matches!(operation, Operation::List | Operation::Read)
 }
 

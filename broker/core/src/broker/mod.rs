@@ -9,7 +9,10 @@ mod calls;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gate;
 mod lifecycle;
+mod load;
+mod login;
 mod perform;
 mod plugin;
 #[cfg(test)]
@@ -45,6 +48,7 @@ use crate::{
     clock::{Clock, Timestamp},
     error::{Error, ErrorKind, Result},
     feed::{Feed, FeedConfig},
+    lockout::Lockouts,
     port::{
         backend::Plugins,
         keyring::Keyring,
@@ -54,12 +58,14 @@ use crate::{
     },
     quota::Quotas,
     request::{Reply, Request},
-    route::{Mounts, NewMount},
+    route::{Bounds, Mounts, NewMount},
     sys::Sys,
     trace::{self, Value},
     txn::TxnLimits,
 };
 use admit::Admission;
+use gate::Gates;
+use load::Load;
 use plugin::Loaded;
 use turns::Turns;
 
@@ -76,6 +82,12 @@ pub struct BrokerConfig {
     pub txn: TxnLimits,
     /// Bounds of those who watch.
     pub feed: FeedConfig,
+    /// Requests at once; further ones are shed. 2,048 by default.
+    pub requests: usize,
+    /// Bounds of a mount that has none of its own.
+    pub bounds: Bounds,
+    /// Credentials from one address that may fail at once; 0 for any number. 1,000 by default.
+    pub failures: u32,
 }
 
 impl Default for BrokerConfig {
@@ -86,6 +98,9 @@ impl Default for BrokerConfig {
             mounts: Vec::new(),
             txn: TxnLimits::default(),
             feed: FeedConfig::default(),
+            requests: 2048,
+            bounds: Bounds::default(),
+            failures: 1000,
         }
     }
 }
@@ -128,6 +143,8 @@ pub struct Broker {
     sys: Sys,
     loaded: Loaded,
     turns: Turns,
+    gates: Gates,
+    load: Load,
     calls: OnceLock<Arc<dyn Calls>>,
     open: AtomicBool,
     /// Held while the store is initialized, opened or closed.
@@ -157,7 +174,10 @@ impl Broker {
             audit,
             seal,
             keyring,
+            lockouts: Lockouts::new(config.failures),
+            clock: clock.clone(),
         };
+        let (gates, load) = (Gates::new(config.bounds), Load::new(config.requests));
         Arc::new(Self {
             storage,
             clock,
@@ -169,6 +189,8 @@ impl Broker {
             sys,
             loaded: Loaded::new(plugins),
             turns: Turns::default(),
+            gates,
+            load,
             calls: OnceLock::new(),
             open: AtomicBool::new(false),
             turning: Mutex::default(),
@@ -190,9 +212,12 @@ impl Broker {
             // A timer looks at the work first: an answer that is at hand would still be given.
             return Err(late(deadline));
         }
+        let under_way = self.load.enter(&request.address)?;
         let until = Instant::now() + deadline;
         let late = |_| late(deadline);
-        let admission = timeout_at(until, self.admit(request)).await.map_err(late)??;
+        let mut admission = timeout_at(until, self.admit(request, until)).await.map_err(late)??;
+        // What was begun goes on without its caller, and counts as long.
+        admission.under_way = Some(under_way);
         let mut stage = trace::stage("remember");
         let recalled = self.recall(&admission);
         stage.about("warder.cached", || Value::Flag(recalled.is_some()));
@@ -232,6 +257,33 @@ impl Broker {
     #[must_use]
     pub fn openness(&self) -> watch::Receiver<bool> {
         self.openness.subscribe()
+    }
+
+    /// Refuses what would be shed, for doors that would have to read it first.
+    ///
+    /// # Errors
+    /// `overloaded`.
+    pub fn check_load(&self) -> Result<()> {
+        self.load.check()
+    }
+
+    /// How much is under way, and what was refused for it.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        let [calls, waiting, refused] = self.gates.counts();
+        let usage = self.sys.quotas.usage();
+        Pressure {
+            requests: self.load.under_way() as u64,
+            shed: self.load.count(),
+            calls,
+            waiting,
+            refused,
+            limited: usage.refused,
+            clients: usage.clients,
+            throttled: self.sys.lockouts.addresses.refused(),
+            lockouts: self.sys.lockouts.names.lockouts(),
+            locked: self.sys.lockouts.names.list(self.clock.now()).len() as u64,
+        }
     }
 
     /// The audit log.
@@ -282,6 +334,31 @@ impl Broker {
             Error::new(ErrorKind::Uninitialized, "warder is not initialized: run `warder operator init`")
         }
     }
+}
+
+/// What is under way now, and what was refused since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Requests under way.
+    pub requests: u64,
+    /// Requests shed because too many were.
+    pub shed: u64,
+    /// Plugin calls under way.
+    pub calls: u64,
+    /// Requests that wait for a call of their mount.
+    pub waiting: u64,
+    /// Requests refused because their mount was full.
+    pub refused: u64,
+    /// Requests refused by rate limits.
+    pub limited: u64,
+    /// Clients whose rates are remembered.
+    pub clients: u64,
+    /// Requests refused because too many credentials from their address failed.
+    pub throttled: u64,
+    /// Names locked since the start.
+    pub lockouts: u64,
+    /// Names that are locked now.
+    pub locked: u64,
 }
 
 fn late(deadline: Duration) -> Error {

@@ -56,6 +56,9 @@ impl Broker {
                 }
             }
         }
+        if let Err(error) = self.make_room(&mut admission) {
+            return Box::pin(self.refuse(admission.entry, error)).await;
+        }
         self.noted("audit.open", Record::open(&admission.entry)).await?;
         let ticket = self.cache.ticket();
         let result = match &admission.place {
@@ -74,6 +77,7 @@ impl Broker {
             }),
         };
         drop(lead);
+        self.judge(&admission, result.as_ref().err());
         let outcome = match &result {
             Ok(reply) => Outcome::of(reply, None),
             Err(error) => Outcome::failed(error),
@@ -81,6 +85,17 @@ impl Broker {
         let closed = self.noted("audit.close", Record::close(&admission.entry, outcome)).await;
         closed.map_err(|error| unshown(error, result.is_ok() && admission.entry.effects))?;
         result
+    }
+
+    /// A place in the mount, if it has none yet.
+    fn make_room(&self, admission: &mut Admission) -> Result<()> {
+        let asker = admission.asker().to_owned();
+        if let Place::Plugin(spot) = &mut admission.place
+            && spot.room.is_none()
+        {
+            spot.room = Some(self.gates.enter(&spot.mount, &asker)?);
+        }
+        Ok(())
     }
 
     async fn native(&self, admission: &Admission) -> Result<Reply> {
@@ -118,6 +133,10 @@ impl Broker {
         let lifted = route::lift(&spot.route, &spot.target.captures, &admission.fields)?;
         let mut begun = spot.begun.take();
         for attempt in 0..ATTEMPTS {
+            let running = match &spot.room {
+                Some(room) => Some(room.call(admission.until).await?),
+                None => None,
+            };
             let caller = Caller { identity: admission.identity.clone(), peer: admission.peer.clone() };
             let mut run = self.invocation(&spot.mount, caller.clone(), admission.deadline, begun.take()).await?;
             if attempt > 0 && asks_exists(spot, operation) {
@@ -146,6 +165,8 @@ impl Broker {
             let handled = self.told(spot, Export::Handle, spot.plugin.backend.handle(run, call));
             let ran = trace::within(stage.inner(), handled).await;
             stage.end(&ran.result);
+            // Its commit is no call any more.
+            drop(running);
             let name = |e: Error| named(e, spot);
             let reply = ran.result.map_err(name)?;
             let version = reply.version.clone();

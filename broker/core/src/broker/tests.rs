@@ -31,6 +31,8 @@ use crate::{
     testing::MemoryStorage,
 };
 
+mod pressure;
+
 /// A seal that is open after init.
 #[derive(Default)]
 struct SealDouble(AtomicBool, AtomicBool);
@@ -113,8 +115,14 @@ static DESCRIPTION: std::sync::LazyLock<Description> = std::sync::LazyLock::new(
     version: "0".into(),
     kind: MountKind::Secrets,
     doc: String::new(),
-    routes: vec![Route {
-        pattern: "{path...}".into(),
+    routes: vec![Route { public: true, verbs: vec![Operation::Update], ..route("login/{name}") }, route("{path...}")],
+    secret_routes: Vec::new(),
+    tasks: Vec::new(),
+});
+
+fn route(pattern: &str) -> Route {
+    Route {
+        pattern: pattern.into(),
         verbs: vec![Operation::Read, Operation::Create, Operation::Update, Operation::Delete],
         fields: vec![Field {
             name: "value".into(),
@@ -129,10 +137,8 @@ static DESCRIPTION: std::sync::LazyLock<Description> = std::sync::LazyLock::new(
         public: false,
         privileged: false,
         issues_lease: false,
-    }],
-    secret_routes: Vec::new(),
-    tasks: Vec::new(),
-});
+    }
+}
 
 #[async_trait]
 impl Backend for BackendDouble {
@@ -165,6 +171,10 @@ impl Backend for BackendDouble {
 
 async fn serve(run: &mut Invocation, call: &Call) -> Result<PluginAnswer> {
     let path = &call.target.path;
+    if path.starts_with("login/") {
+        let right = call.secrets[0].1.bytes.ct_eq(br#""right""#);
+        return if right { Ok(PluginAnswer::Nothing) } else { Err(Error::new(ErrorKind::PermissionDenied, "no")) };
+    }
     match call.operation {
         Operation::Read => Ok(match run.txn.get(path).await? {
             None => PluginAnswer::Nothing,
@@ -205,6 +215,10 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with(BrokerConfig::default()).await
+    }
+
+    async fn with(config: BrokerConfig) -> Self {
         let (storage, sink, backend) = (MemoryStorage::new(), SinkDouble::default(), Arc::<BackendDouble>::default());
         let clock = Arc::new(ManualClock::new(Timestamp(1_000_000)));
         let sinks: Vec<(SinkConfig, Box<dyn Sink>)> =
@@ -217,7 +231,7 @@ impl World {
             plugins: Arc::new(PluginsDouble(backend.clone())),
             audit: Audit::start(sinks, clock.clone()).unwrap(),
             clock: clock.clone(),
-            config: BrokerConfig { mounts: vec![mount], ..BrokerConfig::default() },
+            config: BrokerConfig { mounts: vec![mount], ..config },
         });
         let root = broker.initialize("init", Peer::default(), 1, 1, None).await.unwrap().root_token;
         Self { broker, backend, sink, clock, storage, root }

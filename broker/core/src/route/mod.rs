@@ -8,16 +8,18 @@ mod mounts;
 mod news;
 mod pattern;
 mod secrets;
+mod settings;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use mounts::fuzzing;
 
 pub use fields::{Lifted, lift};
-pub use mounts::{Mount, MountTable, Mounts, NewMount};
+pub use mounts::{Mount, MountTable, Mounts, NewMount, Tuning};
 pub use news::{Deed, news, reach};
 pub use pattern::{Pattern, PatternError};
 pub use secrets::{DEFAULT_MOUNT, Resolved, resolve, shape};
+pub use settings::{Bounds, Lockout, OPTIONS, OwnBounds};
 
 use std::sync::Arc;
 

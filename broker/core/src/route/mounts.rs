@@ -15,12 +15,15 @@ use crate::{
     path::Path,
     port::{
         backend::MountScope,
-        storage::{Batch, Check, Outcome, Storage, Write},
+        storage::{self, Batch, Check, Outcome, Storage, Write},
     },
     secret::Secret,
 };
 
-use super::secrets::DEFAULT_MOUNT;
+use super::{
+    secrets::DEFAULT_MOUNT,
+    settings::{self, Lockout, OwnBounds},
+};
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -30,6 +33,8 @@ const PREFIX: &str = "core/mount/";
 const REMOVING: &str = "core/unmount/";
 const PAGE: usize = 500;
 const MAX_MOUNTS: usize = 10_000;
+/// Most options of a mount.
+const MAX_OPTIONS: usize = 64;
 /// First segments that the broker itself serves.
 const RESERVED: [&str; 5] = ["sys", "auth", "cubbyhole", "identity", "api"];
 
@@ -44,8 +49,12 @@ pub struct Mount {
     pub accessor: String,
     /// For people.
     pub description: String,
-    /// What clients are told of it, e.g. `version`; the broker reads none of it.
+    /// What clients are told of it, e.g. `version`; the broker reads [`super::OPTIONS`].
     pub options: BTreeMap<String, String>,
+    /// Bounds of its calls, out of the options.
+    pub bounds: OwnBounds,
+    /// When logging in by a name is locked, out of the options.
+    pub lockout: Lockout,
     /// When it was made.
     pub created: Timestamp,
     /// What plugin calls run in.
@@ -71,6 +80,15 @@ pub struct NewMount {
     pub description: String,
     /// What clients are told of it.
     pub options: BTreeMap<String, String>,
+}
+
+/// What an operator changes of a mount.
+#[derive(Clone, Debug, Default)]
+pub struct Tuning {
+    /// For people; none leaves it.
+    pub description: Option<String>,
+    /// Options to set, or to remove where there is none.
+    pub options: BTreeMap<String, Option<String>>,
 }
 
 /// All mounts, longest path first where one could hold another.
@@ -176,6 +194,36 @@ impl Mounts {
         }
     }
 
+    /// Changes what is told of the mount at `path`, from the next request on.
+    ///
+    /// # Errors
+    /// `not_found` when nothing is mounted there; `invalid_request` for a bad option; `conflict`
+    /// when it was changed at the same time.
+    pub async fn tune(&self, path: &Path, tuning: Tuning) -> Result<()> {
+        let path = path.to_folder();
+        let key = key(path.as_str());
+        let Some(entry) = storage::get(&*self.storage, &key).await? else { return Err(absent(&path)) };
+        let mut record: Record = serde_json::from_slice(entry.value.expose()).map_err(|_| bad_record(path.as_str()))?;
+        if let Some(description) = tuning.description {
+            record.description = description;
+        }
+        for (name, value) in tuning.options {
+            match value {
+                Some(value) => _ = record.options.insert(name, value),
+                None => _ = record.options.remove(&name),
+            }
+        }
+        check(&record.options)?;
+        let checks = vec![Check::Unchanged { key: key.clone(), revision: Some(entry.revision) }];
+        let writes = vec![Write::Put { key, value: record.encode()? }];
+        match self.storage.commit(Batch { checks, writes }).await? {
+            Outcome::Committed(_) => Ok(()),
+            Outcome::Conflict => {
+                Err(Error::new(ErrorKind::Conflict, "the mount was changed at the same time: try again"))
+            }
+        }
+    }
+
     /// Removes the mount at `path` and everything it stored.
     ///
     /// # Errors
@@ -184,7 +232,7 @@ impl Mounts {
         let path = path.to_folder();
         let table = self.table().await?;
         let Some(mount) = table.at(path.as_str()) else {
-            return Err(Error::new(ErrorKind::NotFound, format!("nothing is mounted at {path}")));
+            return Err(absent(&path));
         };
         let batch = Batch {
             checks: Vec::new(),
@@ -242,6 +290,7 @@ impl Mounts {
     }
 
     fn record(&self, path: &str, wanted: &NewMount) -> Result<Record> {
+        check(&wanted.options)?;
         let mut id = [0; 16];
         let mut fingerprint = zeroize::Zeroizing::new([0; 32]);
         self.random
@@ -290,11 +339,25 @@ impl Record {
             uuid: self.uuid.into(),
             accessor: self.accessor,
             description: self.description,
+            bounds: settings::bounds(&self.options)?,
+            lockout: settings::lockout(&self.options)?,
             options: self.options,
             created: self.created,
             scope: Arc::new(scope),
         })
     }
+}
+
+fn check(options: &BTreeMap<String, String>) -> Result<()> {
+    if options.len() > MAX_OPTIONS {
+        return Err(Error::invalid("options", format!("expected at most {MAX_OPTIONS}")));
+    }
+    settings::bounds(options).map(|_| ())?;
+    settings::lockout(options).map(|_| ())
+}
+
+fn absent(path: &Path) -> Error {
+    Error::new(ErrorKind::NotFound, format!("nothing is mounted at {path}"))
 }
 
 fn bad_record(name: &str) -> Error {

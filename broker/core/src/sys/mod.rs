@@ -5,6 +5,7 @@
 //! Invariant: nothing here is reached without the permit that the path and operation need.
 
 mod keys;
+mod lockouts;
 mod mounts;
 mod policies;
 mod quotas;
@@ -20,7 +21,9 @@ use crate::{
     audit::Audit,
     authn::Tokens,
     authz::{Acl, Permit, Policies},
+    clock::Clock,
     error::{Error, ErrorKind, Result},
+    lockout::Lockouts,
     port::{backend::Plugins, keyring::Keyring, seal::Seal},
     quota::Quotas,
     request::{Answer, Auth, Fields, Operation, Operations},
@@ -46,6 +49,10 @@ pub struct Sys {
     pub seal: Arc<dyn Seal>,
     /// The keys behind it.
     pub keyring: Arc<dyn Keyring>,
+    /// Names and addresses whose credentials failed.
+    pub lockouts: Lockouts,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl std::fmt::Debug for Sys {
@@ -141,6 +148,7 @@ enum Handler {
     Explain,
     Accessors,
     KeyStatus,
+    Locked,
     Lookup(Whose),
     Mount,
     MountOf,
@@ -156,6 +164,7 @@ enum Handler {
     Rotate,
     Seal,
     Specs,
+    Unlock,
 }
 
 /// One line of the table.
@@ -191,6 +200,8 @@ static ROUTES: &[Line] = &[
     line("sys/internal/specs/openapi", &[Operation::Read], Handler::Specs),
     line("sys/internal/ui/mounts/{path...}", &[Operation::Read], Handler::MountOf),
     line("sys/key-status", &[Operation::Read], Handler::KeyStatus),
+    line("sys/locked-users", &[Operation::Read], Handler::Locked),
+    line("sys/locked-users/{mount_accessor}/unlock/{name...}", &[Operation::Update], Handler::Unlock),
     line("sys/mounts", &[Operation::Read], Handler::Mounts),
     line("sys/mounts/{path...}", &[Operation::Read, Operation::Update, Operation::Delete], Handler::Mount),
     line("sys/plugins", &[Operation::Read], Handler::Plugins),
@@ -274,6 +285,7 @@ impl Sys {
             Handler::Create { orphan } => tokens::create(self, ask, orphan).await,
             Handler::Explain => policies::explain(self, ask).await,
             Handler::KeyStatus => keys::status(self),
+            Handler::Locked => lockouts::all(self).await,
             Handler::Lookup(whose) => tokens::lookup(self, ask, whose).await,
             Handler::Mount => mounts::one(self, ask).await,
             Handler::MountOf => mounts::of_path(self, ask).await,
@@ -289,6 +301,7 @@ impl Sys {
             Handler::Rotate => keys::rotate(self).await,
             Handler::Seal => status::seal(self).await,
             Handler::Specs => specs::mounts(self, ask).await,
+            Handler::Unlock => lockouts::unlock(self, ask),
         }
     }
 }
@@ -308,7 +321,8 @@ mod tests {
     #[test]
     fn every_pattern_of_the_table_parses_and_finds_itself() {
         for line in ROUTES {
-            let path = line.pattern.replace("{path...}", "x/y").replace("{name...}", "x").replace("{name}", "x");
+            let path = line.pattern.replace("{path...}", "x/y").replace("{name...}", "x");
+            let path = path.replace("{name}", "x").replace("{mount_accessor}", "x");
             let found = find(&path).unwrap_or_else(|| panic!("{path}"));
             assert_eq!(found.handler, line.handler, "{path}");
             assert!(owns(&path));

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     path::Path,
     request::Operation,
-    route::{Mount, NewMount},
+    route::{Mount, NewMount, Tuning},
 };
 
 /// Body of a new mount; `type` is Vault's word for the plugin.
@@ -24,6 +24,18 @@ struct Wanted {
     options: Option<BTreeMap<String, String>>,
 }
 
+/// What can be changed of a mount. Lease times are Vault's: here mounts have none of their own.
+#[derive(Deserialize)]
+struct Tuned {
+    description: Option<String>,
+    #[serde(default)]
+    options: Option<BTreeMap<String, Option<String>>>,
+    #[serde(default)]
+    user_lockout_config: Option<BTreeMap<String, Value>>,
+    default_lease_ttl: Option<Value>,
+    max_lease_ttl: Option<Value>,
+}
+
 pub(super) async fn all(sys: &Sys) -> Result<Served> {
     let table = sys.mounts.table().await?;
     let mounts: BTreeMap<&str, Value> = table.iter().map(|mount| (mount.path.as_str(), shown(mount))).collect();
@@ -31,7 +43,10 @@ pub(super) async fn all(sys: &Sys) -> Result<Served> {
 }
 
 pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
-    let path = Path::parse(ask.capture("path")).map_err(|e| Error::invalid("path", e.to_string()))?.to_folder();
+    if let Some(path) = ask.capture("path").strip_suffix("/tune") {
+        return tune(sys, &folder(path)?, ask).await;
+    }
+    let path = folder(ask.capture("path"))?;
     match ask.operation {
         Operation::Read => {
             let table = sys.mounts.table().await?;
@@ -41,6 +56,57 @@ pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
         Operation::Delete => sys.mounts.unmount(&path).await.map(|()| Served::nothing()),
         _ => mount(sys, &path, ask).await,
     }
+}
+
+fn folder(path: &str) -> Result<Path> {
+    Ok(Path::parse(path).map_err(|e| Error::invalid("path", e.to_string()))?.to_folder())
+}
+
+async fn tune(sys: &Sys, path: &Path, ask: &Ask<'_>) -> Result<Served> {
+    match ask.operation {
+        Operation::Read => {
+            let table = sys.mounts.table().await?;
+            let mount = table.at(path.as_str()).ok_or_else(|| not_found("nothing is mounted there"))?;
+            let config = sys.tokens.config();
+            Served::json(&json!({
+                "default_lease_ttl": config.default_ttl.as_secs(),
+                "max_lease_ttl": config.max_ttl.as_secs(),
+                "force_no_cache": false,
+                "description": mount.description,
+                "options": mount.options,
+            }))
+        }
+        Operation::Update => {
+            let tuned: Tuned = ask.fields.parse()?;
+            for (field, time) in
+                [("default_lease_ttl", &tuned.default_lease_ttl), ("max_lease_ttl", &tuned.max_lease_ttl)]
+            {
+                // Command lines send those that nobody gave as empty text.
+                let usual = matches!(time.as_ref().and_then(Value::as_str), Some("" | "0" | "0s" | "system"));
+                if !usual && time.as_ref().is_some_and(|time| *time != 0) {
+                    return Err(Error::invalid(field, "mounts have no lease times of their own: leave it out"));
+                }
+            }
+            sys.mounts.tune(path, tuning(tuned)?).await.map(|()| Served::nothing())
+        }
+        _ => Err(Error::new(crate::error::ErrorKind::MethodNotAllowed, "unsupported operation")),
+    }
+}
+
+/// An option without a text is removed.
+fn tuning(tuned: Tuned) -> Result<Tuning> {
+    let mut options: BTreeMap<_, _> = tuned.options.unwrap_or_default().into_iter().collect();
+    for (name, value) in tuned.user_lockout_config.unwrap_or_default() {
+        let text = match value {
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+            _ => return Err(Error::invalid(name, "expected text, a number, true or false")),
+        };
+        options.insert(name, text);
+    }
+    let filled = |(name, text): (String, Option<String>)| (name, text.filter(|text| !text.is_empty()));
+    Ok(Tuning { description: tuned.description, options: options.into_iter().map(filled).collect() })
 }
 
 async fn mount(sys: &Sys, path: &Path, ask: &Ask<'_>) -> Result<Served> {

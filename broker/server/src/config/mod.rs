@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use warder_core::{audit::SinkConfig, authn::TokenConfig, broker::BrokerConfig, feed::FeedConfig};
+use warder_core::{audit::SinkConfig, authn::TokenConfig, broker::BrokerConfig, feed::FeedConfig, route::Bounds};
 use warder_runtime::RuntimeConfig;
 use warder_store::sink::{Options, Sync};
 
@@ -55,6 +55,8 @@ pub struct Config {
     pub plugins: BTreeMap<String, PluginConfig>,
     /// Bounds of what clients may send and use.
     pub limits: Limits,
+    /// Bounds of what is under way.
+    pub load: LoadConfig,
     /// Bound of the answer cache, in bytes.
     pub cache_bytes: u64,
     /// Bounds of those who watch.
@@ -80,6 +82,7 @@ impl Default for Config {
             audit: BTreeMap::new(),
             plugins: BTreeMap::new(),
             limits: Limits::default(),
+            load: LoadConfig::default(),
             cache_bytes: BrokerConfig::default().cache_bytes,
             feed: FeedConfig::default(),
             token: TokenConfig::default(),
@@ -88,6 +91,24 @@ impl Default for Config {
             telemetry: TelemetryConfig::default(),
             unpinned: Vec::new(),
         }
+    }
+}
+
+/// Bounds of what is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadConfig {
+    /// Requests at once; further ones are shed.
+    pub requests: usize,
+    /// Credentials from one address that may fail at once; 0 for any number.
+    pub failures: u32,
+    /// Bounds of a mount that has none of its own.
+    pub mount: Bounds,
+}
+
+impl Default for LoadConfig {
+    fn default() -> Self {
+        let BrokerConfig { requests, failures, bounds, .. } = BrokerConfig::default();
+        Self { requests, failures, mount: bounds }
     }
 }
 

@@ -169,8 +169,27 @@ pub(super) static SECTIONS: &[Section] = &[
             option("streams", "Requests at once of one HTTP/2 connection.", |c, _| {
                 count(&mut c.limits.streams, 1..=10_000)
             }),
+            option("requests", "Requests at once; further ones get 503 at once, operators' (sys/) apart.", |c, _| {
+                count(&mut c.load.requests, 1..=1_000_000)
+            }),
+            option("failures", "Credentials from one address that may fail at once; 0 for any number.", |c, _| {
+                count(&mut c.load.failures, 0..=1_000_000)
+            }),
             option("drain_time", "For open requests to end after SIGTERM or SIGINT; then they are cut.", |c, _| {
                 time(&mut c.limits.drain, Duration::ZERO..=10 * MINUTE)
+            }),
+        ],
+    ),
+    section(
+        "mounts",
+        "Bounds of each mount, so that none takes what others need. A mount's own options max_calls and\n\
+         max_queue go before them.",
+        &[
+            option("calls", "Plugin calls at once; further requests wait within their time.", |c, _| {
+                count(&mut c.load.mount.calls, 1..=8192)
+            }),
+            option("queue", "Requests that wait for a call; further ones get 503 at once.", |c, _| {
+                count(&mut c.load.mount.queue, 0..=65_536)
             }),
         ],
     ),

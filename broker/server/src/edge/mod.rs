@@ -141,6 +141,14 @@ impl Streamed {
     }
 }
 
+/// Whether a route is shed under load: operators' are not, so that they get in.
+fn bears_load(pattern: &str, capture: &str) -> bool {
+    match pattern {
+        "/v1/{path...}" => !capture.starts_with("sys/"),
+        _ => pattern.starts_with("/api/v1/secrets") || pattern.starts_with("/api/v1/auth/"),
+    }
+}
+
 /// Which shape errors take.
 fn door(path: &str) -> Door {
     if path.starts_with("/v1/") { Door::Vault } else { Door::Native }
@@ -197,6 +205,12 @@ impl Edge {
             Ok(parsed) => parsed,
             Err(refusal) => return ("none", Err(refusal)),
         };
+        if bears_load(route.pattern, &capture)
+            && let Err(error) = self.broker.check_load()
+        {
+            // Before its body is read.
+            return (route.pattern, Err(error.into()));
+        }
         let inbound = Inbound { id, door, peer, capture, query, headers: head.headers, body: Some(body) };
         let answered = (route.run)(self, inbound).await;
         let native = |refusal: Refusal| refusal.allowing(|| route::others(route));

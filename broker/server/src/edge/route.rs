@@ -99,9 +99,13 @@ static ROUTES: &[Route] = routes! {
     token "PUT"    "/api/v1/limits/{name}" rest::limits::write, "Set a rate limit";
     token "DELETE" "/api/v1/limits/{name}" rest::limits::delete, "Lift a rate limit";
 
+    token "GET"    "/api/v1/locked-users" rest::limits::locked, "Names that are locked because logins failed";
+    token "DELETE" "/api/v1/locked-users/{path...}" rest::limits::unlock, "Unlock a name: {accessor}/{name}";
+
     token "GET"    "/api/v1/mounts" rest::sys::mounts, "All mounts";
     token "GET"    "/api/v1/mounts/{path...}" rest::sys::mount, "One mount";
     token "PUT"    "/api/v1/mounts/{path...}" rest::sys::enable, "Bind a plugin to a path: 204, as for every write without news";
+    token "PATCH"  "/api/v1/mounts/{path...}" rest::sys::tune, "Change a mount's description and options";
     token "DELETE" "/api/v1/mounts/{path...}" rest::sys::disable, "Remove a mount and all it holds";
     token "GET"    "/api/v1/plugins" rest::sys::plugins, "Plugins that can be mounted";
     token "GET"    "/api/v1/audit" rest::sys::audit, "Audit sinks and how they do";

@@ -35,6 +35,7 @@ const TEXT: &str = r#"{"token":"$token"}"#;
 const POLICY: &str = r#"{"policy":"path \"a\" { capabilities = [\"read\"] }"}"#;
 /// One that nobody meets here.
 const LIMIT: &str = r#"{"rate":1000000}"#;
+const TUNE: &str = r#"{"options":{"max_calls":"9"}}"#;
 const EXPLAIN: &str = r#"{"path":"secret/data/a","operation":"read"}"#;
 const INIT: &str = r#"{"shares":1,"threshold":1}"#;
 const VAULT_INIT: &str = r#"{"secret_shares":1,"secret_threshold":1}"#;
@@ -86,9 +87,12 @@ pub(crate) const ROUTES: &[Row] = &[
     ("GET", "/api/v1/limits/{name}", "/api/v1/limits/door", "", Token(403, 200)),
     ("PUT", "/api/v1/limits/{name}", "/api/v1/limits/door", LIMIT, Token(403, 204)),
     ("DELETE", "/api/v1/limits/{name}", "/api/v1/limits/door", "", Token(403, 204)),
+    ("GET", "/api/v1/locked-users", "/api/v1/locked-users", "", Token(403, 200)),
+    ("DELETE", "/api/v1/locked-users/{path...}", "/api/v1/locked-users/kv_1/door", "", Token(403, 204)),
     ("GET", "/api/v1/mounts", "/api/v1/mounts", "", Token(403, 200)),
     ("GET", "/api/v1/mounts/{path...}", "/api/v1/mounts/door", "", Token(403, 200)),
     ("PUT", "/api/v1/mounts/{path...}", "/api/v1/mounts/made/native", r#"{"plugin":"kv"}"#, Token(403, 204)),
+    ("PATCH", "/api/v1/mounts/{path...}", "/api/v1/mounts/door", TUNE, Token(403, 204)),
     ("DELETE", "/api/v1/mounts/{path...}", "/api/v1/mounts/door", "", Token(403, 204)),
     ("GET", "/api/v1/plugins", "/api/v1/plugins", "", Token(403, 200)),
     ("GET", "/api/v1/audit", "/api/v1/audit", "", Token(403, 200)),
@@ -145,6 +149,14 @@ const PATHS: &[Row] = &[
     ("GET", "sys/internal/specs/openapi", "/v1/sys/internal/specs/openapi", "", Guest(200)),
     ("GET", "sys/internal/ui/mounts/{path...}", "/v1/sys/internal/ui/mounts/secret/a", "", Token(403, 200)),
     ("GET", "sys/key-status", "/v1/sys/key-status", "", Token(403, 200)),
+    ("GET", "sys/locked-users", "/v1/sys/locked-users", "", Token(403, 200)),
+    (
+        "POST",
+        "sys/locked-users/{mount_accessor}/unlock/{name...}",
+        "/v1/sys/locked-users/kv_1/unlock/door",
+        "",
+        Token(403, 204),
+    ),
     ("GET", "sys/mounts", "/v1/sys/mounts", "", Token(403, 200)),
     ("GET", "sys/mounts/{path...}", "/v1/sys/mounts/door", "", Token(403, 200)),
     ("POST", "sys/mounts/{path...}", "/v1/sys/mounts/made/vault", r#"{"type":"kv"}"#, Token(403, 204)),

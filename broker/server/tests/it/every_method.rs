@@ -109,6 +109,8 @@ fn limits() -> Vec<Row> {
         row!(Client, "LimitService/Delete", delete(_ => v1::LimitServiceDeleteRequest { name: door() }), ("DELETE", ONE)),
         row!(Client, "LimitService/Get", get(_ => v1::LimitServiceGetRequest { name: door() }), ("GET", ONE)),
         row!(Client, "LimitService/List", list(_ => v1::LimitServiceListRequest::default()), ("GET", "/api/v1/limits")),
+        row!(Client, "LimitService/ListLockedUsers", list_locked_users(_ => v1::LimitServiceListLockedUsersRequest {}), ("GET", "/api/v1/locked-users")),
+        row!(Client, "LimitService/UnlockUser", unlock_user(_ => v1::LimitServiceUnlockUserRequest { accessor: "kv_1".to_owned(), name: door() }), ("DELETE", "/api/v1/locked-users/{path...}")),
         row!(Client, "LimitService/Put", put(_ => v1::LimitServicePutRequest { limit: Some(limit()) }), ("PUT", ONE)),
     ]
 }
@@ -126,6 +128,7 @@ fn mounts() -> Vec<Row> {
         row!(Client, "MountService/Enable", enable(_ => enable()), ("PUT", ONE)),
         row!(Client, "MountService/Get", get(_ => v1::MountServiceGetRequest { path: door() }), ("GET", ONE)),
         row!(Client, "MountService/List", list(_ => v1::MountServiceListRequest {}), ("GET", "/api/v1/mounts")),
+        row!(Client, "MountService/Tune", tune(_ => v1::MountServiceTuneRequest { path: door(), ..Default::default() }), ("PATCH", ONE)),
         row!(Client, "MountService/ListPlugins", list_plugins(_ => v1::MountServiceListPluginsRequest {}), ("GET", "/api/v1/plugins")),
     ]
 }

@@ -16,6 +16,7 @@ mod quick_start;
 mod rate_limits;
 mod raw;
 mod running;
+mod shed;
 mod streams;
 mod tls;
 mod twins;

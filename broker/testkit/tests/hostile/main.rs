@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a helper that meets what must not be ends its test")]
 
 mod contained;
+mod crowded;
 mod deed;
 mod files;
 mod neighbours;

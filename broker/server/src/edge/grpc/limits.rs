@@ -9,15 +9,18 @@ use warder_core::{
 use warder_proto::v1::{
     GroupBy, Limit, LimitServiceDeleteRequest as DeleteRequest, LimitServiceDeleteResponse as DeleteResponse,
     LimitServiceGetRequest as GetRequest, LimitServiceGetResponse as GetResponse,
-    LimitServiceListRequest as ListRequest, LimitServiceListResponse as ListResponse,
-    LimitServicePutRequest as PutRequest, LimitServicePutResponse as PutResponse, limit_service_server::LimitService,
+    LimitServiceListLockedUsersRequest as ListLockedUsersRequest,
+    LimitServiceListLockedUsersResponse as ListLockedUsersResponse, LimitServiceListRequest as ListRequest,
+    LimitServiceListResponse as ListResponse, LimitServicePutRequest as PutRequest,
+    LimitServicePutResponse as PutResponse, LimitServiceUnlockUserRequest as UnlockUserRequest,
+    LimitServiceUnlockUserResponse as UnlockUserResponse, LockedUser, limit_service_server::LimitService,
 };
 
 use super::{
     super::{
         parse_path,
         problem::Refusal,
-        rest::limits::{LIMITS, Shown},
+        rest::limits::{LIMITS, Locked, Shown, unlock_path},
     },
     call::{Call, Told},
     shape,
@@ -42,6 +45,17 @@ impl LimitService for Call {
 
     async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
         self.tell(delete(self, request.into_inner()).await)
+    }
+
+    async fn list_locked_users(
+        &self,
+        _: Request<ListLockedUsersRequest>,
+    ) -> Result<Response<ListLockedUsersResponse>, Status> {
+        self.tell(list_locked_users(self).await)
+    }
+
+    async fn unlock_user(&self, request: Request<UnlockUserRequest>) -> Result<Response<UnlockUserResponse>, Status> {
+        self.tell(unlock_user(self, request.into_inner()).await)
     }
 }
 
@@ -76,6 +90,20 @@ async fn put(call: &Call, asked: PutRequest) -> Told<PutResponse> {
 async fn delete(call: &Call, asked: DeleteRequest) -> Told<DeleteResponse> {
     let answered = call.canonical(Operation::Delete, &path(&asked.name)?, Fields::default()).await?;
     Ok((DeleteResponse {}, answered))
+}
+
+async fn list_locked_users(call: &Call) -> Told<ListLockedUsersResponse> {
+    let answered = call.canonical(Operation::Read, "sys/locked-users", Fields::default()).await?;
+    let one = |Locked { accessor, name }| LockedUser { accessor, name };
+    let locked = Locked::all(&answered)?.into_iter().map(one).collect();
+    Ok((ListLockedUsersResponse { locked }, answered))
+}
+
+async fn unlock_user(call: &Call, asked: UnlockUserRequest) -> Told<UnlockUserResponse> {
+    let path = unlock_path(&asked.accessor, &asked.name)?;
+    parse_path(&path).map_err(|error| error.at("name"))?;
+    let answered = call.canonical(Operation::Update, &path, Fields::default()).await?;
+    Ok((UnlockUserResponse {}, answered))
 }
 
 /// A limit in the broker's words.

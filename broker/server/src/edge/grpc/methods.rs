@@ -81,12 +81,15 @@ pub const METHODS: &[Method] = &[
     token("/warder.v1.LimitService/Delete", Names, Of::Limit),
     token("/warder.v1.LimitService/Get", Names, Of::Limit),
     token("/warder.v1.LimitService/List", Names, Of::Limit),
+    token("/warder.v1.LimitService/ListLockedUsers", Names, Of::Limit),
     token("/warder.v1.LimitService/Put", Names, Of::Limit),
+    token("/warder.v1.LimitService/UnlockUser", Names, Of::Limit),
     token("/warder.v1.MountService/Disable", Names, Of::Mount),
     token("/warder.v1.MountService/Enable", Text, Of::Mount),
     token("/warder.v1.MountService/Get", Names, Of::Mount),
     token("/warder.v1.MountService/List", Names, Of::Mount),
     token("/warder.v1.MountService/ListPlugins", Names, Of::Mount),
+    token("/warder.v1.MountService/Tune", Text, Of::Mount),
     token("/warder.v1.PolicyService/Delete", Names, Of::Policy),
     token("/warder.v1.PolicyService/Explain", Text, Of::Policy),
     token("/warder.v1.PolicyService/Get", Names, Of::Policy),
@@ -142,6 +145,11 @@ impl Message {
 type Answering = Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send>>;
 
 impl Method {
+    /// Whether it is shed under load, as its REST twin is.
+    pub(super) const fn bears_load(&self) -> bool {
+        matches!(self.service, Of::Auth | Of::Secrets | Of::Token)
+    }
+
     /// Hands a request to the method's service, which decodes, calls and encodes.
     pub(super) fn serve<B>(&self, call: Arc<Call>, request: Request<B>) -> Answering
     where

@@ -123,6 +123,9 @@ async fn serve(call: &Arc<Call>, method: Option<&Method>, mut request: Request<I
     let Some(method) = method else {
         return Err(call.refuse_as(Code::Unimplemented, &unknown_method()));
     };
+    if method.bears_load() {
+        call.edge().broker.check_load().map_err(|error| call.refuse(&error.into()))?;
+    }
     check(call, &request).map_err(|refusal| call.refuse(&refusal))?;
     let response = if method.message == Message::Questions {
         // The messages of both versions are the same.

@@ -10,7 +10,8 @@ use warder_proto::v1::{
     MountServiceEnableRequest as EnableRequest, MountServiceEnableResponse as EnableResponse,
     MountServiceGetRequest as GetRequest, MountServiceGetResponse as GetResponse,
     MountServiceListPluginsRequest as ListPluginsRequest, MountServiceListPluginsResponse as ListPluginsResponse,
-    MountServiceListRequest as ListRequest, MountServiceListResponse as ListResponse, Plugin,
+    MountServiceListRequest as ListRequest, MountServiceListResponse as ListResponse,
+    MountServiceTuneRequest as TuneRequest, MountServiceTuneResponse as TuneResponse, Plugin,
     mount_service_server::MountService,
 };
 
@@ -32,6 +33,10 @@ impl MountService for Call {
 
     async fn enable(&self, request: Request<EnableRequest>) -> Result<Response<EnableResponse>, Status> {
         self.tell(enable(self, request.into_inner()).await)
+    }
+
+    async fn tune(&self, request: Request<TuneRequest>) -> Result<Response<TuneResponse>, Status> {
+        self.tell(tune(self, request.into_inner()).await)
     }
 
     async fn disable(&self, request: Request<DisableRequest>) -> Result<Response<DisableResponse>, Status> {
@@ -88,6 +93,17 @@ async fn enable(call: &Call, asked: EnableRequest) -> Told<EnableResponse> {
     }
     let answered = call.canonical(Operation::Update, &path, fields).await?;
     Ok((EnableResponse {}, answered))
+}
+
+async fn tune(call: &Call, asked: TuneRequest) -> Told<TuneResponse> {
+    let path = format!("{}/tune", canonical(&asked.path)?);
+    let mut fields = Fields::default();
+    if let Some(description) = &asked.description {
+        fields.set_string("description", description);
+    }
+    fields.set("options", shape::object(&asked.options)?);
+    let answered = call.canonical(Operation::Update, &path, fields).await?;
+    Ok((TuneResponse {}, answered))
 }
 
 async fn disable(call: &Call, asked: DisableRequest) -> Told<DisableResponse> {

@@ -51,6 +51,7 @@ impl Metrics {
         of.gauge("warder_seal_sealed", "1 while sealed", |broker, out| {
             out.observe(u64::from(broker.seal_status().sealed), &[]);
         });
+        of.pressure();
         of.plugins();
         // A series that is not there before the first fault hides it from increase().
         for (plugin, _) in broker.footprints() {
@@ -126,6 +127,40 @@ impl Watched<'_> {
     fn gauge(&self, name: &'static str, words: &'static str, look: fn(&Broker, Out<'_, u64>)) {
         let instrument = self.meter.u64_observable_gauge(name).with_description(words);
         instrument.with_callback(seen(self.broker, look)).build();
+    }
+
+    /// What is under way, and what was refused for it or for a limit.
+    fn pressure(&self) {
+        self.gauge("warder_load_requests", "Requests under way, operators' apart", |broker, out| {
+            out.observe(broker.pressure().requests, &[]);
+        });
+        self.count("warder_load_shed", "Requests refused because too many were under way", |broker, out| {
+            out.observe(broker.pressure().shed, &[]);
+        });
+        self.gauge("warder_mount_calls_running", "Plugin calls under way", |broker, out| {
+            out.observe(broker.pressure().calls, &[]);
+        });
+        self.gauge("warder_mount_calls_waiting", "Requests that wait for a call of their mount", |broker, out| {
+            out.observe(broker.pressure().waiting, &[]);
+        });
+        self.count("warder_mount_refusals", "Requests refused because their mount was full", |broker, out| {
+            out.observe(broker.pressure().refused, &[]);
+        });
+        self.count("warder_limit_refusals", "Requests refused by rate limits", |broker, out| {
+            out.observe(broker.pressure().limited, &[]);
+        });
+        self.gauge("warder_limit_clients", "Clients whose rates are remembered", |broker, out| {
+            out.observe(broker.pressure().clients, &[]);
+        });
+        self.count("warder_login_throttled", "Requests refused where too many credentials failed", |broker, out| {
+            out.observe(broker.pressure().throttled, &[]);
+        });
+        self.count("warder_login_lockouts", "Names locked because too many logins failed", |broker, out| {
+            out.observe(broker.pressure().lockouts, &[]);
+        });
+        self.gauge("warder_login_locked", "Names that are locked", |broker, out| {
+            out.observe(broker.pressure().locked, &[]);
+        });
     }
 
     fn plugins(&self) {

@@ -69,6 +69,7 @@ pub(super) fn all() -> Map<String, Value> {
     let parameters = [
         ("path", "path", "path", path_schema(), "The rest of the path: slashes are sent as they are."),
         ("accessor", "path", "accessor", accessor, "A token's accessor."),
+        ("mount_accessor", "path", "mount_accessor", named.clone(), "A mount's accessor."),
         ("policy", "path", "name", policy, "A policy's name; upper case is taken as lower case."),
         ("name", "path", "name", named, "Its name."),
         ("list", "query", "list", flag.clone(), "`true`: the names under this folder."),

@@ -322,6 +322,19 @@ fn mounts() -> Group {
         ("Mounts", json!({ "type": "object", "additionalProperties": to("Mount") })),
         ("NewMount", json!({ "oneOf": [only(by("plugin")), only(by("type"))] })),
         ("VaultNewMount", json!({ "oneOf": [open(either("type", "plugin")), open(either("plugin", "type"))] })),
+        (
+            "TuneMount",
+            only(json!({
+                "description?": maybe(&text()),
+                "options?": { "type": ["object", "null"], "additionalProperties": maybe(&text()) },
+            })),
+        ),
+        (
+            "LockedUsers",
+            answer(
+                json!({ "locked": { "type": "array", "items": object(json!({ "accessor": text(), "name": text() })) } }),
+            ),
+        ),
         ("Plugins", answer(json!({ "plugins": map() }))),
         (
             "Sinks",

@@ -201,7 +201,12 @@ pub(super) static ROWS: &[Row] = &[
     row("GET", "/api/v1/mounts", "mounts.list", &[(200, "Mounts")]),
     row("GET", "/api/v1/mounts/{path...}", "mounts.read", &[(200, "Mount")]).errors(&[404]),
     row("PUT", "/api/v1/mounts/{path...}", "mounts.enable", &[(204, "")]).body(&[(JSON, "NewMount")]).errors(&[409]),
+    row("PATCH", "/api/v1/mounts/{path...}", "mounts.tune", &[(204, "")])
+        .may_have(&[(JSON, "TuneMount"), (MERGE, "TuneMount")])
+        .errors(&[404, 409]),
     row("DELETE", "/api/v1/mounts/{path...}", "mounts.disable", &[(204, "")]).errors(&[404]),
+    row("GET", "/api/v1/locked-users", "locked-users.list", &[(200, "LockedUsers")]),
+    row("DELETE", "/api/v1/locked-users/{path...}", "locked-users.unlock", &[(204, "")]),
     row("GET", "/api/v1/limits", "limits.list", &[(200, "Names")]).query(PAGE),
     row("GET", "/api/v1/limits/{name}", "limits.read", &[(200, "Limit")]).errors(&[404]),
     row("PUT", "/api/v1/limits/{name}", "limits.write", &[(204, "")]).body(&[(JSON, "NewLimit")]).errors(&[409]),
@@ -370,6 +375,13 @@ static OWN: &[&[Row]] = &[
         body(&[(JSON, "CapabilitiesOfSelf")])
     ),
     &[reads("sys/internal/ui/mounts/{path...}", "vault.mount-of", "The mount that serves a path")],
+    &[reads("sys/locked-users", "vault.locked-users", "Names that are locked because logins failed")],
+    &writes!(
+        "sys/locked-users/{mount_accessor}/unlock/{name...}",
+        "vault.locked-users.unlock",
+        NOTHING,
+        "Unlock a name"
+    ),
     &[reads("sys/mounts", "vault.mounts", "All mounts")],
     &[
         reads("sys/mounts/{path...}", "vault.mount.read", "One mount").errors(&[404]),

@@ -1,4 +1,5 @@
-//! `/api/v1/limits`: rate limits, the same that `/v1/sys/quotas/rate-limit` sets.
+//! `/api/v1/limits`: rate limits, the same that `/v1/sys/quotas/rate-limit` sets; and
+//! `/api/v1/locked-users`, the same that `/v1/sys/locked-users` shows.
 
 use std::sync::Arc;
 
@@ -55,6 +56,71 @@ impl From<Shown> for Native {
         let Shown { name, path, rate, interval, block_interval, group_by } = shown;
         Self { name, path, rate, interval_seconds: interval, block_interval_seconds: block_interval, group_by }
     }
+}
+
+/// Names that are locked, as the broker shows them.
+#[derive(Deserialize)]
+struct ByNamespace {
+    by_namespace: Vec<Namespace>,
+}
+
+#[derive(Deserialize)]
+struct Namespace {
+    mount_accessors: Vec<OfMount>,
+}
+
+#[derive(Deserialize)]
+struct OfMount {
+    mount_accessor: String,
+    alias_identifiers: Vec<String>,
+}
+
+/// A name that is locked, as `/api/v1` shows it.
+#[derive(Serialize)]
+pub(in crate::edge) struct Locked {
+    pub(in crate::edge) accessor: String,
+    pub(in crate::edge) name: String,
+}
+
+impl Locked {
+    /// All of them, sorted, out of the broker's answer.
+    pub(in crate::edge) fn all(answered: &Answered) -> Result<Vec<Self>, Refusal> {
+        let shown: ByNamespace =
+            serde_json::from_slice(secrets::document(answered)?.expose()).map_err(Error::internal)?;
+        let mounts = shown.by_namespace.into_iter().flat_map(|namespace| namespace.mount_accessors);
+        let names = |OfMount { mount_accessor, alias_identifiers }| {
+            let one = move |name| Self { accessor: String::clone(&mount_accessor), name };
+            Vec::into_iter(alias_identifiers).map(one)
+        };
+        Ok(mounts.flat_map(names).collect())
+    }
+}
+
+/// Where a name is unlocked.
+pub(in crate::edge) fn unlock_path(accessor: &str, name: &str) -> Result<String, Refusal> {
+    let refuse = |field, what| Err(Refusal::invalid(field, format!("expected {what}")));
+    match (accessor, name) {
+        ("", _) => refuse("accessor", "the accessor of a mount"),
+        (accessor, _) if accessor.contains('/') => refuse("accessor", "the accessor of a mount, without '/'"),
+        (_, "") => refuse("name", "a name"),
+        _ => Ok(format!("sys/locked-users/{accessor}/unlock/{name}")),
+    }
+}
+
+/// Names that are locked because logins failed.
+pub(crate) async fn locked(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
+    inbound.query.only(&[])?;
+    let answered = canonical(&edge, &inbound, Operation::Read, "sys/locked-users", Fields::default()).await?;
+    let shown = serde_json::json!({ "locked": Locked::all(&answered)? });
+    Ok(told(StatusCode::OK, document(&shown)?, &answered))
+}
+
+/// Unlocks a name.
+pub(crate) async fn unlock(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
+    inbound.query.only(&[])?;
+    let (accessor, name) = inbound.capture.split_once('/').unwrap_or((&inbound.capture, ""));
+    let path = unlock_path(accessor, name)?;
+    whole(&canonical(&edge, &inbound, Operation::Update, &path, Fields::default()).await?)
 }
 
 /// Names of all limits.

@@ -40,6 +40,18 @@ pub(crate) async fn enable(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     whole(&canonical(&edge, &inbound, Operation::Update, &mount_path(&inbound), fields).await?)
 }
 
+/// Changes what is told of a mount; the body merges into it.
+pub(crate) async fn tune(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
+    if inbound.media_type().as_deref() != Some("application/json") {
+        inbound.media("application/merge-patch+json", true)?;
+    }
+    inbound.query.only(&[])?;
+    let fields = inbound.fields(&edge).await?;
+    only(&fields, &["description", "options"])?;
+    let path = format!("{}/tune", mount_path(&inbound));
+    whole(&canonical(&edge, &inbound, Operation::Update, &path, fields).await?)
+}
+
 /// Removes a mount with all that it holds.
 pub(crate) async fn disable(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
     inbound.query.only(&[])?;

@@ -58,6 +58,8 @@ pub(crate) async fn update(edge: Arc<Edge>, mut inbound: Inbound) -> Outcome {
     let text = body.expose().trim_ascii();
     let fields = match text.first() {
         None => Fields::default(),
+        // How command lines of Vault say that there is nothing to say (`write -f`).
+        Some(_) if text == b"null" => Fields::default(),
         Some(first) if form && !matches!(first, b'{' | b'[') => {
             let text = std::str::from_utf8(text).map_err(|_| Error::invalid("body", "a form is ASCII text"))?;
             from_query(&Query::parse(text)?)
