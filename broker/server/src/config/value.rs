@@ -172,6 +172,8 @@ impl Field<'_> {
     pub(super) fn set(mut self, raw: &Raw) -> Result<(), String> {
         match self.read(raw) {
             Some(()) => Ok(()),
+            // A URL may hold a password.
+            None if matches!(self, Self::Endpoint(_)) => Err(format!("expected {self}, found {}", raw.hidden())),
             None => Err(format!("expected {self}, found {}", raw.found())),
         }
     }
@@ -304,6 +306,14 @@ impl Raw {
         }
     }
 
+    /// For errors about what may hold a secret.
+    fn hidden(&self) -> String {
+        match self {
+            Self::Text(text) | Self::Word(text) => format!("text of {} characters", text.chars().count()),
+            _ => self.found(),
+        }
+    }
+
     /// For errors: words in place of what is better not repeated.
     fn found(&self) -> String {
         match self {
@@ -408,5 +418,7 @@ mod tests {
         let mut address = Address::default();
         let told = Field::Address(&mut address).set(&Raw::Text("x".repeat(65)));
         assert!(told.is_err_and(|words| words.ends_with("found text of 65 characters")));
+        let told = Field::Endpoint(&mut None).set(&Raw::Text("http://user:hunter2@collector:4317".to_owned()));
+        assert!(told.is_err_and(|words| words.ends_with("found text of 34 characters")));
     }
 }
