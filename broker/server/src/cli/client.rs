@@ -7,8 +7,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
+    task::JoinHandle,
     time::timeout,
 };
 use warder_core::secret::Secret;
@@ -36,6 +38,9 @@ const SYSTEM_ROOTS: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+
+/// What keeps a connection going.
+pub(crate) type Driving = JoinHandle<Result<(), hyper::Error>>;
 
 /// What to send.
 pub(crate) struct Ask<'a> {
@@ -132,7 +137,23 @@ impl Client {
         if status.is_success() { Ok(value) } else { Err(Failure::answered(status, &value)) }
     }
 
+    /// Sends a request and gives its answer's body as it comes; refusals become failures in words.
+    pub(crate) async fn open(&self, ask: Ask<'_>) -> Result<(Incoming, Driving), Failure> {
+        let late = |_| Failure::unreachable(format!("{} did not answer in time", self.address));
+        let (response, driving) = timeout(PATIENCE, self.send(ask)).await.map_err(late)??;
+        if response.status().is_success() {
+            return Ok((response.into_body(), driving));
+        }
+        let (status, body) = timeout(PATIENCE, self.whole(response, driving)).await.map_err(late)??;
+        Err(Failure::answered(status, &serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
     async fn exchange(&self, ask: Ask<'_>) -> Result<(StatusCode, Zeroizing<Vec<u8>>), Failure> {
+        let (response, driving) = self.send(ask).await?;
+        self.whole(response, driving).await
+    }
+
+    async fn send(&self, ask: Ask<'_>) -> Result<(Response<Incoming>, Driving), Failure> {
         let unreachable = |e| Failure::unreachable(format!("cannot connect to {}: {e}", self.address));
         let (host, port, tls) = match &self.place {
             Place::Unix(path) => return self.speak(UnixStream::connect(path).await.map_err(unreachable)?, ask).await,
@@ -153,13 +174,21 @@ impl Client {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         ask: Ask<'_>,
-    ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), Failure> {
+    ) -> Result<(Response<Incoming>, Driving), Failure> {
         let broken =
             |e: hyper::Error| Failure::unreachable(format!("the connection to {} broke: {}", self.address, chain(&e)));
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let driving = tokio::spawn(connection);
         let response = sender.send_request(self.request(ask)?).await.map_err(broken)?;
+        Ok((response, driving))
+    }
+
+    async fn whole(
+        &self,
+        response: Response<Incoming>,
+        driving: Driving,
+    ) -> Result<(StatusCode, Zeroizing<Vec<u8>>), Failure> {
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
         driving.abort();

@@ -49,6 +49,23 @@ impl Failure {
         Self { code: exit_code(status), words }
     }
 
+    /// What ended a watch, as the server says it: a problem.
+    pub(crate) fn ended(problem: &Value) -> Self {
+        let status = problem.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
+        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+        Self::answered(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), problem)
+    }
+
+    /// Whether the same may succeed later: nobody answers, or not now.
+    pub(crate) const fn may_pass(&self) -> bool {
+        matches!(self.code, 3 | 7)
+    }
+
+    /// What to say.
+    pub(crate) fn words(&self) -> &str {
+        &self.words
+    }
+
     /// Writes the words and gives the code.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.words.is_empty() {

@@ -15,6 +15,7 @@ mod policy;
 mod secret;
 mod serve;
 mod token;
+mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -107,6 +108,8 @@ enum Command {
     Undelete(secret::Undelete),
     /// Have the backend replace a secret by a new value that it makes itself.
     Rotate(secret::Rotate),
+    /// Show changes of secrets as they happen.
+    Watch(watch::Watch),
     /// Work with tokens.
     #[command(subcommand)]
     Token(token::Token),
@@ -177,6 +180,7 @@ async fn ask(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Versions(versions) => versions.run(shared).await,
         Command::Undelete(undelete) => undelete.run(shared).await,
         Command::Rotate(rotate) => rotate.run(shared).await,
+        Command::Watch(rotate) => rotate.run(shared).await,
         Command::Token(token) => token.run(shared).await,
         Command::Policy(policy) => policy.run(shared).await,
         Command::Limit(limit) => limit.run(shared).await,

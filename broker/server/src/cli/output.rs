@@ -65,7 +65,7 @@ pub(crate) fn columns<const N: usize>(header: [&str; N], rows: impl IntoIterator
 }
 
 /// Text without what would move a terminal's cursor or break a row; `--output json` is exact.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let shown = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(shown).collect()
 }

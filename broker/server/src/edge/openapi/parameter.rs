@@ -85,7 +85,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("prefix", "query", "prefix", text.clone(), "A secret, or a folder with all below it; empty: everything."),
         ("from", "query", "from", revision.clone(), "Continue after this revision."),
         ("Last-Event-ID", "header", "Last-Event-ID", revision, "The same, as clients send it that connect again."),
-        ("mount", "query", "mount", text.clone(), "Of all mounts this one only."),
+        ("mount", "query", "mount", text, "Of all mounts this one only."),
         ("activecode", "query", "activecode", status.clone(), "The status to answer when active."),
         ("sealedcode", "query", "sealedcode", status.clone(), "The status to answer when sealed."),
         ("uninitcode", "query", "uninitcode", status, "The status to answer when not initialized."),
