@@ -328,7 +328,8 @@ impl Observer for Feed {
         let concerned = state.concerned(news);
         let anybody = !concerned.is_empty();
         for (topic, spelling) in concerned {
-            if topic.keep(&item, spelling) {
+            topic.keep(&item, spelling);
+            if topic.is_news() {
                 state.unsaid.push(topic);
             }
         }

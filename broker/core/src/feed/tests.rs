@@ -76,6 +76,24 @@ fn a_watcher_loses_nothing_to_changes_that_do_not_concern_it() {
     assert!(!join(&feed, "loud", Some(45)).1, "what came then is forgotten");
 }
 
+/// Once a prefix that had a history when it was first watched woke nobody before the heartbeat.
+#[tokio::test]
+async fn a_change_wakes_those_who_watch_it_whenever_they_came() {
+    let feed = feed(config());
+    let fanning = tokio::spawn({
+        let feed = feed.clone();
+        async move { feed.fan_out().await }
+    });
+    feed.announced(1, &secret("a/x"));
+    for revision in 2..5 {
+        let (place, _) = join(&feed, "a", None);
+        feed.announced(revision, &secret("a/y"));
+        let woken = tokio::time::timeout(std::time::Duration::from_secs(60), place.slot.woken());
+        assert!(woken.await.is_ok());
+    }
+    fanning.abort();
+}
+
 #[test]
 fn what_the_process_does_not_know_is_not_resumed() {
     let feed = Feed::new(config());

@@ -61,9 +61,12 @@ impl Topic {
         slots.is_empty()
     }
 
-    /// Says whether its watchers are to be woken and nobody is about to.
-    pub(super) fn keep(&self, item: &Arc<Item>, spelling: Spelling) -> bool {
+    pub(super) fn keep(&self, item: &Arc<Item>, spelling: Spelling) {
         self.kept.write().unwrap_or_else(PoisonError::into_inner).items.push_back((item.clone(), spelling));
+    }
+
+    /// Says that it has something new; true: nobody had said so yet.
+    pub(super) fn is_news(&self) -> bool {
         !self.unsaid.swap(true, Ordering::AcqRel)
     }
 
