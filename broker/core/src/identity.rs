@@ -61,6 +61,8 @@ impl Identity {
 pub struct Peer {
     /// Address of the caller, none on a unix socket.
     pub address: Option<IpAddr>,
+    /// Address of the proxy that asks for it, when one does.
+    pub via: Option<IpAddr>,
     /// PEM chain shown by the client, leaf first; empty without mutual TLS.
     pub certificates: Vec<String>,
 }

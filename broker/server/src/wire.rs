@@ -78,7 +78,14 @@ pub struct Wired {
     broker: Arc<Broker>,
     listeners: Vec<Listener>,
     edge: Arc<Edge>,
+    ending: Ending,
+}
+
+/// Tells the parts that the process ends.
+struct Ending {
+    leaving: watch::Sender<bool>,
     stop: watch::Sender<bool>,
+    delay: Duration,
 }
 
 impl std::fmt::Debug for Wired {
@@ -92,7 +99,7 @@ pub struct Running {
     listening: Vec<Listening>,
     tls: Vec<Arc<tls::Tls>>,
     broker: Arc<Broker>,
-    stop: watch::Sender<bool>,
+    ending: Ending,
     tasks: Vec<JoinHandle<()>>,
     exporting: Option<(Arc<Exporter>, JoinHandle<()>)>,
 }
@@ -126,7 +133,7 @@ pub(crate) async fn wire(config: &Config, exporter: Option<Arc<Exporter>>, dev: 
     let broker = broker(config, clock.clone(), &metrics).await?;
     broker.tell_calls(metrics.clone());
     metrics.watch(&broker, clock.clone());
-    let (stop, stopped) = watch::channel(false);
+    let ((stop, stopped), (leaving, left)) = (watch::channel(false), watch::channel(false));
     let edge = Arc::new(Edge {
         broker: broker.clone(),
         clock,
@@ -135,11 +142,14 @@ pub(crate) async fn wire(config: &Config, exporter: Option<Arc<Exporter>>, dev: 
         dev,
         storage: config.storage.kind.word(),
         ids: crate::edge::ids::Ids::new(),
-        streams: Streams::new(stopped),
+        streams: Streams::new(stopped.clone()),
+        stop: stopped,
+        leaving: left,
         room: Arc::new(Semaphore::new(config.limits.connections)),
         exporter,
     });
-    Ok(Wired { broker, listeners, edge, stop })
+    let ending = Ending { leaving, stop, delay: config.limits.drain_delay };
+    Ok(Wired { broker, listeners, edge, ending })
 }
 
 /// Takes every address, then reads every certificate.
@@ -151,9 +161,9 @@ async fn listen(config: &Config) -> Result<Vec<Listener>, StartError> {
             address: settings.address.clone(),
             reason: e.to_string(),
         })?;
-        bound.push((listener, settings));
+        bound.push(listener);
     }
-    bound.into_iter().map(|(listener, settings)| Ok(listener.secured(settings)?)).collect()
+    bound.into_iter().map(|listener| Ok(listener.secured()?)).collect()
 }
 
 async fn broker(config: &Config, clock: Arc<dyn Clock>, metrics: &Metrics) -> Result<Arc<Broker>, StartError> {
@@ -245,29 +255,34 @@ impl Wired {
 
     /// Serves until told to stop.
     pub(crate) fn serve(self) -> Running {
-        let Self { broker, listeners, edge, stop } = self;
-        let stopped = stop.subscribe();
-        let mut tasks = vec![
-            tokio::spawn(tick(broker.clone(), stopped.clone())),
-            tokio::spawn(rewrap(broker.clone(), stopped.clone())),
-        ];
+        let Self { broker, listeners, edge, ending } = self;
+        let stopped = edge.stop.clone();
+        let mut tasks =
+            vec![tokio::spawn(tick(broker.clone(), stopped.clone())), tokio::spawn(rewrap(broker.clone(), stopped))];
         let exporter = edge.exporter.clone();
         let sending = exporter.as_ref().and_then(|exporter| exporter.start());
         let listening: Vec<_> = listeners.iter().map(|listener| listener.listening().clone()).collect();
         let tls = listeners.iter().filter_map(|listener| listener.tls().cloned()).collect();
         for listener in listeners {
             tracing::info!(listener = %listener.listening(), "serving");
-            tasks.push(tokio::spawn(listener::run(listener, edge.clone(), stopped.clone())));
+            tasks.push(tokio::spawn(listener::run(listener, edge.clone())));
         }
-        Running { listening, tls, broker, stop, tasks, exporting: exporter.zip(sending) }
+        Running { listening, tls, broker, ending, tasks, exporting: exporter.zip(sending) }
     }
 }
 
 impl Running {
-    /// Stops accepting, lets open requests end within the drain time, and returns when all did.
+    /// Says on its health that it ends and goes on for the delay that load balancers need to see it;
+    /// then stops accepting, lets open requests end within the drain time, and returns when all did.
     pub async fn shutdown(self) {
+        let Ending { leaving, stop, delay } = self.ending;
         // Nobody listening any more means that it has ended already.
-        let _ = self.stop.send(true);
+        let _ = leaving.send(true);
+        if !delay.is_zero() {
+            tracing::info!(seconds = delay.as_secs_f32(), "ending: requests are taken for this long");
+            tokio::time::sleep(delay).await;
+        }
+        let _ = stop.send(true);
         // Streams that would go on for ever end first, so that their connections can.
         self.broker.stop_watches();
         for task in self.tasks {

@@ -40,6 +40,8 @@ pub struct Entry {
     pub mount: Option<Arc<MountScope>>,
     /// Address of the caller.
     pub remote_address: Option<IpAddr>,
+    /// Address of the proxy that asks for the caller.
+    pub proxy_address: Option<IpAddr>,
     /// The token as presented, whether known or not; recorded as HMAC.
     pub token: Option<Secret>,
     /// The caller, once known; the accessor is recorded as HMAC.

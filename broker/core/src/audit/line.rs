@@ -87,7 +87,10 @@ fn write_entry(out: &mut Vec<u8>, keys: Option<&Keys>, entry: &Entry) {
         member(out, "plugin", &mount.plugin);
     }
     if let Some(address) = entry.remote_address {
-        write_address(out, address);
+        write_address(out, "remote_address", address);
+    }
+    if let Some(address) = entry.proxy_address {
+        write_address(out, "proxy_address", address);
     }
     write_caller(out, keys, entry.token.as_ref(), entry.identity.as_deref());
     if let Some(fields) = &entry.fields {
@@ -95,12 +98,10 @@ fn write_entry(out: &mut Vec<u8>, keys: Option<&Keys>, entry: &Entry) {
     }
 }
 
-fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+fn write_address(out: &mut Vec<u8>, name: &str, address: IpAddr) {
     use std::io::Write as _;
-    out.extend_from_slice(b",\"remote_address\":\"");
     // Writing to a vector does not fail; digits, dots, colons and letters need no escape.
-    let _ = write!(out, "{address}");
-    out.push(b'"');
+    let _ = write!(out, ",\"{name}\":\"{address}\"");
 }
 
 /// The caller: remembered for a stored token, whose identity is that of no other.

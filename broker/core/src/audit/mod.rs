@@ -26,7 +26,8 @@
 //! | `operation` | `create`, `delete`, `list`, `patch`, `read`, `rotate`, `update`; `watch`: from the opening of a watch to its end |
 //! | `path` | canonical path, or as asked when it was not resolved |
 //! | `mount`, `plugin` | what it resolved to |
-//! | `remote_address` | address of the caller |
+//! | `remote_address` | address of the caller; absent on a unix socket |
+//! | `proxy_address` | address of the proxy that asked for the caller, when one did |
 //! | `auth` | `token`* as presented; of a known caller: `accessor`*, `display_name`, `policies`, `token_type`, `entity_id` |
 //! | `request` | members of body and query, every leaf* |
 //! | `response` | data of the answer, every leaf* |

@@ -369,6 +369,7 @@ impl Broker {
         let mut entry = audit::Entry::new(request.id.clone(), self.clock.now(), request.operation.word(), path);
         entry.door = Some(request.door);
         entry.remote_address = request.peer.address;
+        entry.proxy_address = request.peer.via;
         entry.token.clone_from(&request.credential);
         entry
     }

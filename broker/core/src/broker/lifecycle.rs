@@ -185,6 +185,7 @@ impl Broker {
     fn event(&self, id: &str, peer: &Peer, path: &'static str) -> Entry {
         let mut entry = Entry::new(id, self.clock.now(), "update", path);
         entry.remote_address = peer.address;
+        entry.proxy_address = peer.via;
         entry.effects = true;
         entry
     }

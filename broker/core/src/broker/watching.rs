@@ -118,6 +118,7 @@ impl Broker {
         let mut entry = audit::Entry::new(request.id.clone(), self.clock.now(), OPERATION, &prefix);
         entry.door = Some(Door::Native);
         entry.remote_address = request.peer.address;
+        entry.proxy_address = request.peer.via;
         entry.token.clone_from(&request.credential);
         if !self.is_open() {
             return self.refuse(entry, self.closed()).await;

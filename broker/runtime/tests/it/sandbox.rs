@@ -110,7 +110,7 @@ impl Sandbox {
         Invocation {
             mount: Arc::new(mount),
             txn: Transaction::begin(self.storage.clone(), "mnt/1/", TxnLimits::default()),
-            caller: Caller { identity: None, peer: Peer { address: Some(LOCAL), certificates: Vec::new() } },
+            caller: Caller { identity: None, peer: Peer { address: Some(LOCAL), ..Peer::default() } },
             deadline: self.deadline,
         }
     }

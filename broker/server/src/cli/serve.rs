@@ -11,8 +11,8 @@ use crate::{
 
 /// Run the server.
 #[derive(Args, Debug)]
-#[command(after_help = "SIGTERM and SIGINT let open requests end, then stop. SIGHUP opens audit files again and \
-    reads certificates again.\n\n\
+#[command(after_help = "SIGTERM and SIGINT let open requests end, then stop; a second one stops at once. SIGHUP \
+    opens audit files again and reads certificates again.\n\n\
     Options come from the file, from WARDER_... variables, which go before it, and from --set, which goes before \
     both. `warder config generate` shows all of them.\n\n\
     Examples:\n  warder serve --config warder.toml\n  \
@@ -53,7 +53,7 @@ impl Signals {
         })
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains.
+    /// Serves until SIGTERM or SIGINT, then drains; another of them ends that.
     pub(crate) async fn until_told(mut self, running: Running) -> Result<(), Failure> {
         loop {
             tokio::select! {
@@ -62,7 +62,14 @@ impl Signals {
                 _ = self.hup.recv() => running.reload(),
             }
         }
-        running.shutdown().await;
-        Ok(())
+        tokio::select! {
+            () = running.shutdown() => Ok(()),
+            _ = self.term.recv() => Err(at_once()),
+            _ = self.int.recv() => Err(at_once()),
+        }
     }
+}
+
+fn at_once() -> Failure {
+    Failure::other("told to end again: open requests were cut")
 }

@@ -112,7 +112,10 @@ fn present(section: &Section, config: &Config) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{ForwardedConfig, Networks},
+        *,
+    };
 
     #[test]
     fn the_example_is_the_defaults_as_it_stands_and_with_every_option_uncommented() {
@@ -123,6 +126,10 @@ mod tests {
         expected.listeners.retain(|name, _| name.is_empty());
         expected.listeners.values_mut().for_each(|listener| listener.tls.client_ca_file = None);
         expected.telemetry = crate::telemetry::TelemetryConfig::default();
+        for listener in expected.listeners.values_mut() {
+            listener.proxy_protocol = Networks::default();
+            listener.forwarded = ForwardedConfig::default();
+        }
         assert_eq!(standing, expected);
 
         let plain =

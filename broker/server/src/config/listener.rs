@@ -196,6 +196,20 @@ macro_rules! rows {
                 socket(c, name, |s| Field::Parsed(&mut s.owner))
             })
             .optional("warder:clients"),
+            option("proxy_protocol.trusted", PROXY_PROTOCOL, |c, name| {
+                Field::Networks(&mut listener(c, name).proxy_protocol)
+            })
+            .optional("10.0.0.0/8"),
+            option("forwarded.trusted", FORWARDED, |c, name| Field::Networks(&mut listener(c, name).forwarded.trusted))
+                .optional("10.0.0.0/8")
+                .switch(),
+            option("forwarded.header", "The header that they send; the other one is ignored.", |c, name| {
+                let forwarded = &mut listener(c, name).forwarded;
+                match forwarded.trusted.is_empty() {
+                    true => Field::Absent("there is no forwarded.trusted"),
+                    false => word(&mut forwarded.header, HEADERS),
+                }
+            }),
         ]
     };
 }
@@ -216,6 +230,11 @@ pub(super) static NAMED: &[Opt] = rows!(
 
 const CLIENT_AUTH: &[(&str, ClientAuth)] = &[("required", ClientAuth::Required), ("optional", ClientAuth::Optional)];
 const TLS_VERSIONS: &[(&str, TlsVersion)] = &[("1.3", TlsVersion::V1_3), ("1.2", TlsVersion::V1_2)];
+const HEADERS: &[(&str, ForwardedHeader)] =
+    &[("x-forwarded-for", ForwardedHeader::XForwardedFor), ("forwarded", ForwardedHeader::Forwarded)];
+const PROXY_PROTOCOL: &str =
+    "Proxies that begin each connection with a PROXY protocol header; nobody else is served then.";
+const FORWARDED: &str = "Proxies that are believed about whom they ask for; others' headers are ignored.";
 const PLAIN: &str = "; for plain HTTP set tls_disable = true beside the address";
 
 fn listener<'a>(config: &'a mut Config, name: &str) -> &'a mut ListenerConfig {

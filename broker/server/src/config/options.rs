@@ -175,7 +175,12 @@ pub(super) static SECTIONS: &[Section] = &[
             option("failures", "Credentials from one address that may fail at once; 0 for any number.", |c, _| {
                 count(&mut c.load.failures, 0..=1_000_000)
             }),
-            option("drain_time", "For open requests to end after SIGTERM or SIGINT; then they are cut.", |c, _| {
+            option(
+                "drain_delay",
+                "After SIGTERM or SIGINT /health answers 503 for so long before nobody is accepted any more.",
+                |c, _| time(&mut c.limits.drain_delay, Duration::ZERO..=10 * MINUTE),
+            ),
+            option("drain_time", "For open requests to end after that; then they are cut.", |c, _| {
                 time(&mut c.limits.drain, Duration::ZERO..=10 * MINUTE)
             }),
         ],

@@ -109,7 +109,11 @@ fn mistakes_of_every_listener_are_told_at_once() {
         (6, 1, "listener.b.socket_mode has no meaning here: the address is no unix socket"),
         (8, 1, "listener.c.address: expected an address and a port such as"),
         (9, 1, "listener.c.tls.cert_file has no meaning here: a unix socket is served without TLS"),
-        (10, 1, "unknown option listener.c.port: listener.c has address, tls_disable, tls, socket_mode, socket_owner"),
+        (
+            10,
+            1,
+            "unknown option listener.c.port: listener.c has address, tls_disable, tls, socket_mode, socket_owner, proxy_protocol, forwarded",
+        ),
         (13, 1, "listener.d.socket_mode: expected permissions as chmod takes them, such as \"0660\", found \"rw\""),
     ];
     assert_eq!(told.len(), expected.len(), "{told:#?}");

@@ -51,7 +51,6 @@ pub(super) enum Field<'a> {
     /// A path that may be missing.
     MaybeFile(&'a mut Option<PathBuf>),
     /// Networks.
-    #[expect(dead_code, reason = "the options that take them follow")]
     Networks(&'a mut Networks),
     /// A text with a form of its own.
     Parsed(&'a mut dyn Parsed),

@@ -121,7 +121,7 @@ pub fn known(document: &Secret) {
 }
 
 /// The edge before a broker, without a socket.
-pub struct Server(Arc<Edge>);
+pub struct Server(Arc<Edge>, tokio::sync::watch::Sender<bool>);
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -133,7 +133,8 @@ impl Server {
     /// Before this broker; none when its metrics cannot be made.
     #[must_use]
     pub fn new(broker: Arc<Broker>, clock: Arc<dyn Clock>) -> Option<Self> {
-        Some(Self(Arc::new(Edge {
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let edge = Arc::new(Edge {
             broker,
             clock,
             limits: super::Limits::default(),
@@ -141,17 +142,19 @@ impl Server {
             dev: false,
             storage: "memory",
             ids: Ids::new(),
-            streams: grpc::Streams::new(tokio::sync::watch::channel(false).1),
+            streams: grpc::Streams::new(stopped.clone()),
             room: Arc::new(tokio::sync::Semaphore::new(1)),
             exporter: None,
-        })))
+            stop: stopped.clone(),
+            leaving: stopped,
+        });
+        Some(Self(edge, stop))
     }
 
     /// What a connection answers when it is sent these bytes and then nothing.
     pub async fn connection(&self, bytes: &[u8]) -> Vec<u8> {
         let (client, server) = tokio::io::duplex(64 << 10);
-        let graceful = hyper_util::server::graceful::GracefulShutdown::new();
-        let served = super::listener::http(server, peer(), self.0.clone(), graceful.watcher());
+        let served = super::listener::http(server, Peer::default(), super::listener::Gate::default(), self.0.clone());
         let (mut answers, mut requests) = tokio::io::split(client);
         let sent = async {
             // The other side may have had enough before the end.
@@ -178,10 +181,6 @@ impl Server {
                 headers.insert(name, value);
             }
         }
-        grpc::fuzzed(self.0.clone(), peer(), method, headers, message).await
+        grpc::fuzzed(self.0.clone(), Peer::default(), method, headers, message).await
     }
-}
-
-const fn peer() -> Peer {
-    Peer { address: None, certificates: Vec::new() }
 }

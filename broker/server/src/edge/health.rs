@@ -7,10 +7,11 @@ use warder_core::secret::Secret;
 
 use super::{Edge, Inbound, reply, route::Outcome};
 
-/// 200 when secrets can be read, 501 before `init`, 503 while sealed.
+/// 200 when secrets can be read, 501 before `init`, 503 while sealed and while ending.
 pub(crate) async fn ready(edge: Arc<Edge>, _: Inbound) -> Outcome {
     let seal = edge.broker.seal_status();
     let (code, status) = match (seal.initialized, seal.sealed) {
+        _ if edge.is_leaving() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         (false, _) => (StatusCode::NOT_IMPLEMENTED, "uninitialized"),
         (true, true) => (StatusCode::SERVICE_UNAVAILABLE, "sealed"),
         (true, false) => (StatusCode::OK, "ready"),

@@ -33,6 +33,8 @@ pub struct Limits {
     pub streams: u32,
     /// Wall time for open requests to end once draining began; 30 s by default.
     pub drain: Duration,
+    /// Wall time between the word to end and the end of accepting; 0 s by default.
+    pub drain_delay: Duration,
 }
 
 impl Default for Limits {
@@ -46,6 +48,7 @@ impl Default for Limits {
             connections: 4096,
             streams: 256,
             drain: Duration::from_secs(30),
+            drain_delay: Duration::ZERO,
         }
     }
 }

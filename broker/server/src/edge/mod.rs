@@ -9,6 +9,7 @@
 
 mod batch;
 mod decode;
+mod forwarded;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -22,6 +23,7 @@ pub(crate) mod metrics;
 mod openapi;
 mod problem;
 mod prompt;
+mod proxy;
 mod reply;
 mod rest;
 mod route;
@@ -42,6 +44,7 @@ use warder_core::{
     broker::Broker,
     clock::Clock,
     error::{Error, ErrorKind},
+    identity::Peer,
     path::Path,
     request::{Address, Door, Fields, Operation, Reply as Answered, Request},
     secret::Secret,
@@ -76,6 +79,10 @@ pub(crate) struct Edge {
     pub(crate) storage: &'static str,
     pub(crate) ids: ids::Ids,
     pub(crate) streams: grpc::Streams,
+    /// Turns true when no connection is taken any more.
+    pub(crate) stop: tokio::sync::watch::Receiver<bool>,
+    /// Turns true before, when nobody new should come.
+    pub(crate) leaving: tokio::sync::watch::Receiver<bool>,
     /// Places for connections of all listeners.
     pub(crate) room: Arc<tokio::sync::Semaphore>,
     pub(crate) exporter: Option<Arc<Exporter>>,
@@ -85,7 +92,7 @@ pub(crate) struct Edge {
 pub(crate) struct Inbound {
     id: Arc<str>,
     door: Door,
-    peer: warder_core::identity::Peer,
+    peer: Peer,
     /// What the route's pattern captured.
     capture: String,
     query: Query,
@@ -156,11 +163,7 @@ fn door(path: &str) -> Door {
 
 impl Edge {
     /// Answers one request, whatever it is.
-    pub(crate) async fn answer(
-        self: Arc<Self>,
-        peer: warder_core::identity::Peer,
-        request: http::Request<Incoming>,
-    ) -> Reply {
+    pub(crate) async fn answer(self: Arc<Self>, peer: Result<Peer, Error>, request: http::Request<Incoming>) -> Reply {
         let started = Instant::now();
         let door = door(request.uri().path());
         let id = identify::request_id(request.headers(), &self.ids);
@@ -188,7 +191,7 @@ impl Edge {
         self: Arc<Self>,
         id: Arc<str>,
         door: Door,
-        peer: warder_core::identity::Peer,
+        peer: Result<Peer, Error>,
         request: http::Request<Incoming>,
     ) -> (&'static str, Result<Reply, Refusal>) {
         let (head, body) = request.into_parts();
@@ -199,9 +202,9 @@ impl Edge {
             let query = Query::parse(head.uri.query().unwrap_or_default())?;
             identify::host(head.version, &head.headers)?;
             identify::honourable(&head.headers)?;
-            Ok::<_, Refusal>((route, capture, query))
+            Ok::<_, Refusal>((route, capture, query, peer?))
         })();
-        let (route, capture, query) = match parsed {
+        let (route, capture, query, peer) = match parsed {
             Ok(parsed) => parsed,
             Err(refusal) => return ("none", Err(refusal)),
         };
@@ -215,6 +218,11 @@ impl Edge {
         let answered = (route.run)(self, inbound).await;
         let native = |refusal: Refusal| refusal.allowing(|| route::others(route));
         (route.pattern, if door == Door::Native { answered.map_err(native) } else { answered })
+    }
+
+    /// Whether the process has been told to end.
+    pub(crate) fn is_leaving(&self) -> bool {
+        *self.leaving.borrow()
     }
 
     /// Hands a request to the broker.

@@ -7,6 +7,10 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,12 +30,14 @@ pub(crate) struct Prompt<S> {
     patience: Option<Pin<Box<Sleep>>>,
     /// Bytes of the preface seen so far.
     seen: usize,
+    /// Set once the protocol is known to be HTTP/2.
+    is_http2: Arc<AtomicBool>,
 }
 
 impl<S> Prompt<S> {
     /// Gives the stream's other end so long to say what it speaks.
-    pub(crate) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience: Some(Box::pin(sleep(patience))), seen: 0 }
+    pub(crate) fn new(stream: S, patience: Duration, is_http2: Arc<AtomicBool>) -> Self {
+        Self { stream, patience: Some(Box::pin(sleep(patience))), seen: 0, is_http2 }
     }
 
     fn learn(&mut self, bytes: &[u8]) {
@@ -41,6 +47,7 @@ impl<S> Prompt<S> {
         let differs = bytes.get(..compared) != expected.get(..compared);
         if differs || self.seen == PREFACE.len() {
             self.patience = None;
+            self.is_http2.store(!differs, Ordering::Relaxed);
         }
     }
 }
@@ -98,7 +105,7 @@ mod tests {
     /// What the second read says after `first` was sent in two parts and nothing more.
     async fn silence_after(first: &[u8]) -> Option<io::ErrorKind> {
         let (mut client, server) = duplex(64);
-        let mut server = Prompt::new(server, Duration::from_secs(10));
+        let mut server = Prompt::new(server, Duration::from_secs(10), Arc::default());
         let mut buffer = [0; 64];
         for part in first.chunks(12) {
             client.write_all(part).await.unwrap();

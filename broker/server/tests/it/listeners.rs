@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A configuration with these listeners, over a store in memory that opens by itself.
-fn configured(folder: &Path, listeners: &str) -> std::path::PathBuf {
+pub(crate) fn configured(folder: &Path, listeners: &str) -> std::path::PathBuf {
     let file = folder.join("warder.toml");
     let rest = format!(
         "[storage]\ntype = \"memory\"\n[seal]\ntype = \"dev\"\n[audit.main]\ntype = \"file\"\npath = \"{}/audit.log\"\n",
@@ -28,7 +28,7 @@ fn configured(folder: &Path, listeners: &str) -> std::path::PathBuf {
 }
 
 /// What curl prints, which is nothing where it fails.
-fn curl(arguments: &[&str]) -> String {
+pub(crate) fn curl(arguments: &[&str]) -> String {
     let output = Command::new("curl").args(["-s", "--max-time", "30"]).args(arguments).output();
     String::from_utf8(output.expect("curl is installed: apt-get install curl").stdout).unwrap()
 }

@@ -5,6 +5,7 @@
 
 mod command_line;
 mod config;
+mod drain;
 mod every_door;
 mod every_method;
 mod hostile;
@@ -12,6 +13,7 @@ mod listeners;
 mod metrics;
 mod openapi;
 mod openssl;
+mod proxies;
 mod quick_start;
 mod rate_limits;
 mod raw;

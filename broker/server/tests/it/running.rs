@@ -129,9 +129,19 @@ impl Running {
         assert!(self.terminate().unwrap().success());
     }
 
+    /// Asks it to end.
+    pub(crate) fn ask_to_end(&self) {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(told.unwrap().success());
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn ended(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     fn terminate(&mut self) -> std::io::Result<ExitStatus> {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status()?;
+        self.ask_to_end();
         self.child.wait()
     }
 }

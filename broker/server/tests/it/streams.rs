@@ -105,6 +105,7 @@ async fn a_shutdown_ends_watches_instead_of_waiting_for_them() {
     let mut asked = ServerReflectionClient::new(channel.clone());
     let mut answers = asked.server_reflection_info(questions).await.unwrap().into_inner();
     let ended = tokio::task::spawn_blocking(move || warder.stop());
+    assert_eq!(next(&mut whole).await, Ok(ServingStatus::NotServing));
     assert_eq!(next(&mut whole).await, Err(Code::Unavailable));
     assert_eq!(answers.message().await.unwrap_err().code(), Code::Unavailable);
     ended.await.unwrap();

@@ -83,6 +83,7 @@ fn full() -> Entry {
             fingerprint_key: Secret::from("k"),
         })),
         remote_address: Some("2001:db8::7".parse().unwrap()),
+        proxy_address: Some("192.0.2.1".parse().unwrap()),
         token: Some(Secret::from(CANARY)),
         identity: Some(Arc::new(identity())),
         fields: Some(Arc::new(Fields::from_json(document().as_bytes()).unwrap())),
@@ -144,7 +145,7 @@ fn records_hold_the_documented_members_and_no_others() {
         json!({
             "time": "2026-11-22T03:36:50.123Z", "seq": seq, "prev": prev_of(seq - 1), "type": kind, "id": "request-1",
             "door": "vault", "operation": "read", "path": "secret/data/a", "mount": "secret/", "plugin": "kv",
-            "remote_address": "2001:db8::7", "auth": auth, "hash": hash_of(seq - 1)
+            "remote_address": "2001:db8::7", "proxy_address": "192.0.2.1", "auth": auth, "hash": hash_of(seq - 1)
         })
     };
     let mut expected = vec![common(1, "open"), common(2, "close"), common(3, "hit")];
@@ -164,9 +165,12 @@ fn records_hold_the_documented_members_and_no_others() {
 #[test]
 fn members_stand_in_the_documented_order() {
     let sink = written(true, vec![Record::open(&full())]);
-    let names = ["time", "seq", "prev", "type", "id", "door", "operation", "path", "mount", "plugin", "remote_address"];
-    let places: Vec<_> =
-        names.iter().chain(&["auth", "request", "hash"]).map(|n| sink.text().find(&format!("\"{n}\":"))).collect();
+    let names = ["time", "seq", "prev", "type", "id", "door", "operation", "path", "mount", "plugin"];
+    let places: Vec<_> = names
+        .iter()
+        .chain(&["remote_address", "proxy_address", "auth", "request", "hash"])
+        .map(|n| sink.text().find(&format!("\"{n}\":")))
+        .collect();
     assert!(places.is_sorted() && places.iter().all(Option::is_some), "{places:?}");
 }
 

@@ -20,14 +20,15 @@ impl Health for Call {
     type WatchStream = Watching;
 
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
-        let status = status(&request.into_inner().service, self.edge().broker.is_open());
+        let edge = self.edge();
+        let status = status(&request.into_inner().service, edge.broker.is_open(), edge.is_leaving());
         let unknown = || Error::new(ErrorKind::NotFound, "no such service").at("service").into();
         self.tell_plain(status.map(response).ok_or_else(unknown))
     }
 
     async fn list(&self, _: Request<HealthListRequest>) -> Result<Response<HealthListResponse>, Status> {
-        let open = self.edge().broker.is_open();
-        let of = |name: &str| Some((name.to_owned(), response(status(name, open)?)));
+        let (open, leaving) = (self.edge().broker.is_open(), self.edge().is_leaving());
+        let of = |name: &str| Some((name.to_owned(), response(status(name, open, leaving)?)));
         Ok(Response::new(HealthListResponse { statuses: services().filter_map(of).collect() }))
     }
 
@@ -37,6 +38,7 @@ impl Health for Call {
         let watched = Watched {
             service: request.into_inner().service,
             open: edge.broker.openness(),
+            leaving: edge.leaving.clone(),
             closings: edge.broker.closings(),
             begun,
             said: None,
@@ -56,6 +58,7 @@ impl Health for Call {
 struct Watched {
     service: String,
     open: watch::Receiver<bool>,
+    leaving: watch::Receiver<bool>,
     closings: watch::Receiver<u64>,
     begun: Begun,
     said: Option<ServingStatus>,
@@ -66,13 +69,15 @@ impl Watched {
     async fn next(&mut self) -> Option<ServingStatus> {
         loop {
             let open = *self.open.borrow_and_update();
-            let status = status(&self.service, open).unwrap_or(ServingStatus::ServiceUnknown);
+            let leaving = *self.leaving.borrow_and_update();
+            let status = status(&self.service, open, leaving).unwrap_or(ServingStatus::ServiceUnknown);
             if self.said.replace(status) != Some(status) {
                 return Some(status);
             }
             tokio::select! {
                 biased;
                 changed = self.open.changed() => changed.ok()?,
+                changed = self.leaving.changed() => changed.ok()?,
                 _ = self.closings.changed() => return None,
                 () = self.begun.stopped() => return None,
             }
@@ -91,12 +96,12 @@ fn services() -> impl Iterator<Item = &'static str> {
     std::iter::once("").chain(names)
 }
 
-/// How a service is; none when there is no such service.
-fn status(service: &str, open: bool) -> Option<ServingStatus> {
+/// How a service is; none when there is no such service. Of a server that ends none is there for long.
+fn status(service: &str, open: bool, leaving: bool) -> Option<ServingStatus> {
     let name = services().find(|name| *name == service)?;
     // Those that answer a sealed server, too.
     let always = name.starts_with("grpc.") || name == "warder.v1.SysService";
-    Some(if open || always { ServingStatus::Serving } else { ServingStatus::NotServing })
+    Some(if (open || always) && !leaving { ServingStatus::Serving } else { ServingStatus::NotServing })
 }
 
 #[cfg(test)]
@@ -113,7 +118,8 @@ mod tests {
             ("grpc.health.v1.Health", Some(Serving), Some(Serving)),
             ("warder.v1.Secrets", None, None),
         ] {
-            assert_eq!((status(service, true), status(service, false)), (open, sealed), "{service}");
+            assert_eq!((status(service, true, false), status(service, false, false)), (open, sealed), "{service}");
+            assert_eq!(status(service, true, true), open.map(|_| NotServing), "{service}");
         }
         assert_eq!(services().filter(|name| name.starts_with("warder.v1.")).count(), 8);
     }

@@ -67,7 +67,7 @@ enum Served {
 }
 
 /// Answers one request: gRPC by its content type, everything else by the other doors.
-pub(crate) async fn or_http(edge: Arc<Edge>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn or_http(edge: Arc<Edge>, peer: Result<Peer, Error>, request: Request<Incoming>) -> Response<Body> {
     if is_grpc(request.version(), request.method(), request.headers()) {
         answer(edge, peer, request).await
     } else {
@@ -86,16 +86,17 @@ fn is_grpc(version: Version, method: &Verb, headers: &HeaderMap) -> bool {
     version == Version::HTTP_2 && method == Verb::POST && matches!(media, "application/grpc" | "application/grpc+proto")
 }
 
-async fn answer(edge: Arc<Edge>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+async fn answer(edge: Arc<Edge>, peer: Result<Peer, Error>, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
     let id = identify::request_id(request.headers(), &edge.ids);
     let traced = Traced::new(request.headers(), &edge);
     let span = tracing::debug_span!("request", request.id = %id, trace.id = traced.id().map(display));
     let method = METHODS.iter().find(|method| method.path == request.uri().path());
+    let (peer, unknown) = peer.map_or_else(|error| (Peer::default(), Some(error)), |peer| (peer, None));
     let call = Arc::new(Call::new(edge.clone(), peer, id.clone(), request.headers().clone(), started));
     let trace = traced.trace.clone();
     let work = async move {
-        let served = serve(&call, method, request).await;
+        let served = serve(&call, method, unknown, request).await;
         let mut response = served.unwrap_or_else(|status| Served::Whole(status.into_http(), None)).into_response();
         headers(response.headers_mut(), &id, traced.echo.clone());
         let (route, status) = (method.map_or("none", |method| method.path), response.status().as_u16());
@@ -119,7 +120,12 @@ impl Served {
     }
 }
 
-async fn serve(call: &Arc<Call>, method: Option<&Method>, mut request: Request<Incoming>) -> Result<Served, Status> {
+async fn serve(
+    call: &Arc<Call>,
+    method: Option<&Method>,
+    unknown: Option<Error>,
+    mut request: Request<Incoming>,
+) -> Result<Served, Status> {
     let Some(method) = method else {
         return Err(call.refuse_as(Code::Unimplemented, &unknown_method()));
     };
@@ -127,6 +133,9 @@ async fn serve(call: &Arc<Call>, method: Option<&Method>, mut request: Request<I
         call.edge().broker.check_load().map_err(|error| call.refuse(&error.into()))?;
     }
     check(call, &request).map_err(|refusal| call.refuse(&refusal))?;
+    if let Some(unknown) = unknown {
+        return Err(call.refuse(&unknown.into()));
+    }
     let response = if method.message == Message::Questions {
         // The messages of both versions are the same.
         if request.uri().path().starts_with(ALPHA) {

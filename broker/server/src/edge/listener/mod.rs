@@ -5,37 +5,60 @@
 
 mod socket;
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use http::{HeaderValue, Version, header};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::conn::auto,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 use warder_core::identity::Peer;
 
 use self::socket::{Socket, Stream};
 use super::{
-    Edge, grpc,
+    Edge, forwarded, grpc,
     limits::http2,
     prompt::Prompt,
+    proxy::{self, Source},
     tls::{self, Tls, TlsError},
 };
 use crate::config::{self, Address, ListenerConfig};
 
 /// Smallest buffer of one HTTP/1 connection: the largest head that we answer in our own words.
 const HEAD_BYTES: usize = 128 << 10;
+/// How long a kept HTTP/1 connection may be silent while draining: its client may be about to send a
+/// request, which a closed connection would lose.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Silence after which no handshake is under way that began before new ones were turned away.
+const HANDSHAKES: Duration = Duration::from_millis(50);
 
 /// A listener that does not serve yet.
 pub(crate) struct Listener {
     socket: Socket,
     listening: Listening,
+    gate: Gate,
+}
+
+/// What every connection of a listener goes through.
+#[derive(Clone, Default)]
+pub(crate) struct Gate {
+    config: Arc<ListenerConfig>,
     tls: Option<Arc<Tls>>,
 }
 
@@ -85,17 +108,20 @@ impl Listener {
     pub(crate) async fn bind(name: &str, config: &ListenerConfig) -> io::Result<Self> {
         let socket = Socket::bind(&config.address, &config.socket).await?;
         let listening = Listening { name: name.to_owned(), address: socket.address()?, tls: !config.is_plain() };
-        Ok(Self { socket, listening, tls: None })
+        let gate = Gate { config: Arc::new(config.clone()), tls: None };
+        Ok(Self { socket, listening, gate })
     }
 
     /// Reads the certificate, if there is to be one.
     ///
     /// # Errors
     /// [`TlsError`] names the file.
-    pub(crate) fn secured(self, config: &ListenerConfig) -> Result<Self, TlsError> {
-        let read = || Ok(Arc::new(Tls::new(config::section(&self.listening.name), &config.tls)?));
-        let tls = if config.is_plain() { None } else { Some(read()?) };
-        Ok(Self { tls, ..self })
+    pub(crate) fn secured(mut self) -> Result<Self, TlsError> {
+        let config = &self.gate.config;
+        if !config.is_plain() {
+            self.gate.tls = Some(Arc::new(Tls::new(config::section(&self.listening.name), &config.tls)?));
+        }
+        Ok(self)
     }
 
     /// Where it listens.
@@ -105,37 +131,51 @@ impl Listener {
 
     /// Its TLS.
     pub(crate) const fn tls(&self) -> Option<&Arc<Tls>> {
-        self.tls.as_ref()
+        self.gate.tls.as_ref()
     }
 }
 
-/// Serves until `stop` turns true, then drains. When the barrier is closed, open requests end and
-/// their connections with them: buffers of a kept connection hold what it last carried.
-pub(crate) async fn run(listener: Listener, edge: Arc<Edge>, mut stop: watch::Receiver<bool>) {
-    let Listener { socket, tls, listening } = listener;
-    let mut graceful = GracefulShutdown::new();
-    let mut closings = edge.broker.closings();
+/// Serves until told to drain, and then until the last connection has ended or was cut.
+pub(crate) async fn run(listener: Listener, edge: Arc<Edge>) {
+    let Listener { mut socket, gate, listening } = listener;
     let mut connections = JoinSet::new();
+    let mut stop = edge.stop.clone();
+    let serve = |(stream, permit): (Stream, OwnedSemaphorePermit)| {
+        let (gate, edge) = (gate.clone(), edge.clone());
+        async move {
+            let _permit = permit;
+            Box::pin(connection(stream, gate, edge)).await;
+        }
+    };
     loop {
         let accepted = tokio::select! {
             biased;
-            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
-            Ok(()) = closings.changed() => {
-                connections.spawn(std::mem::take(&mut graceful).shutdown());
-                continue;
-            }
+            () = stopped(&mut stop) => break,
             accepted = accept(&socket, &edge.room) => accepted,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
-        let Some((stream, permit)) = accepted else { break };
-        let (tls, edge, watcher) = (tls.clone(), edge.clone(), graceful.watcher());
-        connections.spawn(async move {
-            let _permit = permit;
-            Box::pin(connection(stream, tls, edge, watcher)).await;
-        });
+        let Some(accepted) = accepted else { break };
+        connections.spawn(serve(accepted));
     }
-    drop(socket);
-    drain(&listening, graceful, connections, edge.limits.drain).await;
+    tracing::info!(listener.name = listening.name, connections = connections.len(), "draining");
+    let all = async {
+        // Closed with connections in it, the kernel's queue would end them without an answer.
+        socket.turn_away();
+        while let Ok(Some(accepted)) = timeout(HANDSHAKES, accept(&socket, &edge.room)).await {
+            connections.spawn(serve(accepted));
+        }
+        drop(socket);
+        while connections.join_next().await.is_some() {}
+    };
+    if timeout(edge.limits.drain, all).await.is_err() {
+        let seconds = edge.limits.drain.as_secs_f32();
+        tracing::warn!(listener.name = listening.name, seconds, "connections did not end in time and were cut");
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // Nobody there to say so means that it did. The value is a guard that must not live on.
+    drop(stop.wait_for(|stop| *stop).await);
 }
 
 async fn accept(socket: &Socket, room: &Arc<Semaphore>) -> Option<(Stream, OwnedSemaphorePermit)> {
@@ -153,63 +193,68 @@ async fn accept(socket: &Socket, room: &Arc<Semaphore>) -> Option<(Stream, Owned
     }
 }
 
-async fn drain(listening: &Listening, graceful: GracefulShutdown, mut connections: JoinSet<()>, patience: Duration) {
-    let open = connections.len();
-    tracing::info!(listener.name = listening.name, connections = open, "draining");
-    let all = async {
-        graceful.shutdown().await;
-        while connections.join_next().await.is_some() {}
-    };
-    if timeout(patience, all).await.is_err() {
-        tracing::warn!(seconds = patience.as_secs_f32(), "connections did not end in time and were cut");
-    }
-}
-
-async fn connection(
-    stream: Stream,
-    tls: Option<Arc<Tls>>,
-    edge: Arc<Edge>,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
+async fn connection(stream: Stream, gate: Gate, edge: Arc<Edge>) {
     match stream {
-        Stream::Unix(stream) => secured(stream, Peer::default(), tls, edge, watcher).await,
-        Stream::Tcp(stream, address) => {
-            let peer = Peer { address: Some(address), ..Peer::default() };
-            secured(stream, peer, tls, edge, watcher).await;
-        }
+        Stream::Tcp(stream, address) => arrived(stream, Some(address), gate, edge).await,
+        Stream::Unix(stream) => arrived(stream, None, gate, edge).await,
     }
 }
 
-async fn secured(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    mut peer: Peer,
-    tls: Option<Arc<Tls>>,
+/// A connection from this address, which says first for whom it is where that is asked.
+async fn arrived(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    direct: Option<IpAddr>,
+    gate: Gate,
     edge: Arc<Edge>,
-    watcher: hyper_util::server::graceful::Watcher,
 ) {
     let _open = edge.metrics.connection();
-    let Some(tls) = tls else { return http(stream, peer, edge, watcher).await };
+    let mut peer = Peer { address: direct, ..Peer::default() };
+    let proxies = &gate.config.proxy_protocol;
+    if !proxies.is_empty() {
+        if !proxies.contains(direct) {
+            return tracing::debug!("connection closed: it is from nobody who may speak the PROXY protocol");
+        }
+        match timeout(edge.limits.slow_head, proxy::read(&mut stream)).await {
+            Ok(Ok(Source::Client(address))) => peer = Peer { address, via: direct, ..peer },
+            Ok(Ok(Source::Proxy)) => {}
+            Ok(Err(error)) => return tracing::debug!(error.chain = %error, "bad header of the PROXY protocol"),
+            Err(_) => return tracing::debug!("the header of the PROXY protocol took too long"),
+        }
+    }
+    let Some(tls) = &gate.tls else { return http(stream, peer, gate, edge).await };
     match timeout(edge.limits.slow_head, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => {
             let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
             peer.certificates = chain.iter().map(tls::pem).collect();
-            http(stream, peer, edge, watcher).await;
+            http(stream, peer, gate, edge).await;
         }
         Ok(Err(error)) => tracing::debug!(error.chain = %error, "TLS handshake failed"),
         Err(_) => tracing::debug!("TLS handshake took too long"),
     }
 }
 
+/// Answers the requests of a connection until it ends. When the barrier is closed, open requests end
+/// and the connection with them: its buffers hold what it last carried. When draining, HTTP/2 is
+/// told at once that what it has begun is all; HTTP/1 has its next answer marked as the last.
 pub(super) async fn http(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
+    gate: Gate,
     edge: Arc<Edge>,
-    watcher: hyper_util::server::graceful::Watcher,
 ) {
     let limits = edge.limits;
+    let (mut closings, mut stop) = (edge.broker.closings(), edge.stop.clone());
     let service = service_fn(move |request| {
-        let (edge, peer) = (edge.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(grpc::or_http(edge, peer, request).await) }
+        let (edge, version) = (edge.clone(), request.version());
+        let peer = forwarded::client(request.headers(), &gate.config.forwarded, &peer);
+        async move {
+            let stop = edge.stop.clone();
+            let mut response = grpc::or_http(edge, peer, request).await;
+            if version < Version::HTTP_2 && *stop.borrow() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, std::convert::Infallible>(response)
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // A client that only closed its half still waits; looking for that would cost a buffer each
@@ -230,9 +275,32 @@ pub(super) async fn http(
         .max_local_error_reset_streams(http2::FAULTS)
         .keep_alive_interval(http2::PING_AFTER)
         .keep_alive_timeout(http2::PONG_WITHIN);
-    let stream = TokioIo::new(Prompt::new(stream, limits.slow_head));
-    let served = watcher.watch(builder.serve_connection(stream, service).into_owned()).await;
-    if let Err(error) = served {
-        tracing::debug!(error.chain = %error, "connection ended early");
+    let is_http2 = Arc::new(AtomicBool::new(false));
+    let stream = TokioIo::new(Prompt::new(stream, limits.slow_head, is_http2.clone()));
+    let mut connection = pin!(builder.serve_connection(stream, service));
+    let (mut draining, mut patience) = (false, None);
+    loop {
+        let silent = async { sleep_until(patience.unwrap_or_else(Instant::now)).await };
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(error.chain = %error, "connection ended early");
+                }
+                return;
+            }
+            Ok(()) = closings.changed() => connection.as_mut().graceful_shutdown(),
+            () = stopped(&mut stop), if !draining => {
+                draining = true;
+                patience = Some(Instant::now() + LAST_WORDS);
+                if is_http2.load(Ordering::Relaxed) {
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+            () = silent, if patience.is_some() => {
+                patience = None;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
     }
 }

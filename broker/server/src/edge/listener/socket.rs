@@ -22,12 +22,22 @@ use rustix::{
     fs::{FlockOperation, Mode as Permissions, flock},
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
 };
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::config::{Address, SocketConfig};
 
 /// Connections that the kernel accepts before they are taken from it.
 const BACKLOG: i32 = 1024;
+/// Drops packets that begin a connection (SYN, RFC 9293, section 3.1): they are sent again, to who
+/// listens by then, or are refused. Instructions of classic BPF: load byte 13 of the header, jump if
+/// its bit 2 is set, drop; keep.
+const NO_SYN: [SockFilter; 4] = [
+    SockFilter::new(0x30, 0, 0, 13),
+    SockFilter::new(0x45, 0, 1, 0x02),
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
 /// How often, and after how long each time, the lock of a folder is asked for.
 const ATTEMPTS: (usize, Duration) = (50, Duration::from_millis(100));
 
@@ -68,6 +78,16 @@ impl Socket {
         }
     }
 
+    /// Turns away who has not begun to connect; who has is accepted still.
+    pub(super) fn turn_away(&mut self) {
+        match self {
+            // The file goes, and with it the way here.
+            Self::Unix(_, made) => made.remove(),
+            // What cannot be set costs the few that connect within the moment before the end.
+            Self::Tcp(listener) => _ = SockRef::from(&*listener).attach_filter(&NO_SYN),
+        }
+    }
+
     pub(super) async fn accept(&self) -> io::Result<Stream> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(stream, address)| Stream::tcp(stream, address)),
@@ -100,6 +120,12 @@ impl Made {
 
 impl Drop for Made {
     fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+impl Made {
+    fn remove(&mut self) {
         if identity(&self.path).is_ok_and(|found| found == self.identity) {
             // What cannot be removed is found stale at the next start.
             let _ = fs::remove_file(&self.path);

@@ -14,6 +14,8 @@ use super::{
 pub(crate) async fn health(edge: Arc<Edge>, inbound: Inbound) -> Outcome {
     let seal = edge.broker.seal_status();
     let (name, usual) = match (seal.initialized, seal.sealed) {
+        // Whatever a load balancer asks to be told of others: it should send nobody here.
+        _ if edge.is_leaving() => ("drainingcode", 503),
         (false, _) => ("uninitcode", 501),
         (true, true) => ("sealedcode", 503),
         (true, false) => ("activecode", 200),
