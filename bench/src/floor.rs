@@ -134,7 +134,11 @@ impl Floor {
             writes.push(RawWrite { key: version(oldest), bytes: None });
         }
         let unchanged = |key, revision| Check::Unchanged { key, revision };
-        RawBatch { checks: vec![unchanged(key("config"), None), unchanged(meta, secret.revision)], writes, ..RawBatch::default() }
+        RawBatch {
+            checks: vec![unchanged(key("config"), None), unchanged(meta, secret.revision)],
+            writes,
+            ..RawBatch::default()
+        }
     }
 
     async fn record(&self, bytes: usize, synced: bool) -> Result {

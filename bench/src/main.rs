@@ -20,6 +20,7 @@ mod rounds;
 mod sandbox;
 mod scale;
 mod server;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -33,7 +34,7 @@ use warder_testkit::Result;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Every command with what it measures, in the order of `all`.
-const COMMANDS: [(&str, &str); 9] = [
+const COMMANDS: [(&str, &str); 10] = [
     ("get", "a cached read against a bare axum answer of the same bytes"),
     ("sandbox", "an uncached read: processor time a request, and the sandbox's share of it"),
     ("put", "durable writes at 1 and 256 in flight against the bare engine"),
@@ -42,6 +43,7 @@ const COMMANDS: [(&str, &str); 9] = [
     ("start", "from exec to ready"),
     ("rss", "resident memory, idle and with 100,000 secrets"),
     ("hostile", "p99 of reads alone and beside a plugin that misbehaves"),
+    ("watch", "from a write to each of 10,000 watchers"),
     ("openbao", "reads and writes side by side with OpenBao (`make parts` gets it)"),
 ];
 
@@ -98,6 +100,7 @@ async fn measure(name: &str) -> Result {
         "rss" => process::resident().await,
         "sandbox" => sandbox::run().await,
         "scale" => block_in_place(scale::run),
+        "watch" => watch::run().await,
         "start" => block_in_place(process::start),
         _ => Err(format!("there is no measure {name:?}").into()),
     }

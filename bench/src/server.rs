@@ -18,6 +18,11 @@ pub(crate) fn dev(data: &Path) -> Result<Warder> {
 
 /// `warder serve` on redb with an audit file of this `sync`, and its root token.
 pub(crate) fn serve(directory: &Path, sync: &str) -> Result<(Warder, Http)> {
+    serve_with(directory, sync, &[])
+}
+
+/// The same with these options beside.
+pub(crate) fn serve_with(directory: &Path, sync: &str, options: &[&str]) -> Result<(Warder, Http)> {
     std::fs::create_dir_all(directory)?;
     let at = directory.display();
     let file = directory.join("warder.toml");
@@ -26,7 +31,8 @@ pub(crate) fn serve(directory: &Path, sync: &str) -> Result<(Warder, Http)> {
          [seal]\ntype = \"dev\"\n[audit.file]\ntype = \"file\"\npath = \"{at}/audit.log\"\nsync = \"{sync}\"\n"
     );
     std::fs::write(&file, config)?;
-    let warder = Warder::serve(&file).argument("--log").argument(QUIET).start()?;
+    let plain = Warder::serve(&file).argument("--log").argument(QUIET);
+    let warder = options.iter().fold(plain, |serve, option| serve.argument("--set").argument(*option)).start()?;
     let init = json!({"shares": 1, "threshold": 1});
     let made = warder.stranger().post("/api/v1/sys/init").json(&init).send()?.expect_status(200)?.json()?;
     let root = warder.stranger().with_token(made["root_token"].as_str().unwrap_or_default());
