@@ -2,13 +2,16 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     ffi::OsStr,
     fs::{File, OpenOptions},
     io::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    pin::Pin,
     process::Command,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -19,13 +22,30 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, put},
 };
+use prost::Message as _;
 use ring::digest;
+use tonic::{
+    codegen::Service,
+    server::{NamedService, UnaryService},
+    transport::server::TcpIncoming,
+};
+use warder_proto::{
+    codec::Codec,
+    v1::{SecretsServiceGetRequest as GetRequest, SecretsServiceGetResponse as GetResponse},
+};
 use warder_testkit::{Failure, Process, Result};
 
 use crate::floor::{Floor, Shape, Written};
 
 /// Serves until it is killed; prints its address first.
 pub(crate) async fn serve(what: &str, arguments: &[String]) -> Result {
+    match (what, arguments) {
+        ("grpc", [file]) => return grpc(Path::new(file), None).await,
+        ("grpc-recorded", [file, line, log]) => {
+            return grpc(Path::new(file), Some((Path::new(line), Path::new(log)))).await;
+        }
+        _ => {}
+    }
     let router = match (what, arguments) {
         ("answer", [file]) => answer(Path::new(file))?,
         ("recorded", [file, line, log]) => recorded(Path::new(file), Path::new(line), Path::new(log))?,
@@ -48,22 +68,91 @@ fn answer(file: &Path) -> Result<Router> {
 /// bytes hashed behind the hash of the record before, and appended to `log`.
 fn recorded(file: &Path, line: &Path, log: &Path) -> Result<Router> {
     let body: &'static [u8] = std::fs::read(file)?.leak();
-    let line = std::fs::read(line)?;
-    let log = OpenOptions::new().append(true).create(true).open(log)?;
-    let chain = Arc::new(Mutex::new((log, Vec::<u8>::new())));
+    let records = Records::open(line, log)?;
     let answer = move || {
-        let kept = append(&mut chain.lock().unwrap_or_else(PoisonError::into_inner), &line);
+        let kept = records.append();
         async move { kept.map(|()| (FIELDS, body)).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR) }
     };
     Ok(Router::new().route("/{*path}", get(answer)))
 }
 
-fn append((log, before): &mut (File, Vec<u8>), line: &[u8]) -> io::Result<()> {
-    let mut hash = digest::Context::new(&digest::SHA256);
-    hash.update(before);
-    hash.update(line);
-    *before = hash.finish().as_ref().to_vec();
-    log.write_all(line)
+/// A log of one line, again and again.
+#[derive(Clone)]
+struct Records {
+    line: Arc<[u8]>,
+    /// The log, and the hash of the record before.
+    chain: Arc<Mutex<(File, Vec<u8>)>>,
+}
+
+impl Records {
+    fn open(line: &Path, log: &Path) -> Result<Self> {
+        let log = OpenOptions::new().append(true).create(true).open(log)?;
+        Ok(Self { line: std::fs::read(line)?.into(), chain: Arc::new(Mutex::new((log, Vec::new()))) })
+    }
+
+    fn append(&self) -> io::Result<()> {
+        let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        let (log, before) = &mut *chain;
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(before);
+        hash.update(&self.line);
+        *before = hash.finish().as_ref().to_vec();
+        log.write_all(&self.line)
+    }
+}
+
+/// tonic's own server with one method, which answers the message in this file, with or without a
+/// record before each answer.
+async fn grpc(file: &Path, records: Option<(&Path, &Path)>) -> Result {
+    let bytes = std::fs::read(file)?;
+    let answer = GetResponse::decode(&*bytes).map_err(|why| Failure::new("the answer", why))?;
+    let records = records.map(|(line, log)| Records::open(line, log)).transpose()?;
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    writeln!(io::stdout(), "{}", listener.local_addr()?)?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let server = tonic::transport::Server::builder().add_service(Get { answer, records });
+    server.serve_with_incoming(incoming).await.map_err(|why| Failure::new("serve", why))
+}
+
+/// As tonic generates it, of one method.
+#[derive(Clone)]
+struct Get {
+    answer: GetResponse,
+    records: Option<Records>,
+}
+
+impl NamedService for Get {
+    const NAME: &'static str = "warder.v1.SecretsService";
+}
+
+impl Service<http::Request<tonic::body::Body>> for Get {
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
+        let method = self.clone();
+        Box::pin(async move { Ok(tonic::server::Grpc::new(Codec::default()).unary(method, request).await) })
+    }
+}
+
+impl UnaryService<GetRequest> for Get {
+    type Response = GetResponse;
+    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<GetResponse>, tonic::Status>> + Send>>;
+
+    fn call(&mut self, _: tonic::Request<GetRequest>) -> Self::Future {
+        let (answer, records) = (self.answer.clone(), self.records.clone());
+        Box::pin(async move {
+            if let Some(records) = records {
+                records.append().map_err(|why| tonic::Status::internal(why.to_string()))?;
+            }
+            Ok(tonic::Response::new(answer))
+        })
+    }
 }
 
 const FIELDS: [(header::HeaderName, &str); 2] =

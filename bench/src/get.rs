@@ -70,7 +70,7 @@ fn prepare(directory: &Path, sync: &str) -> Result<(Warder, Exchange)> {
     Ok((warder, read(TARGET, &token, &body)))
 }
 
-fn report(sides: &[Side]) {
+pub(crate) fn report(sides: &[Side]) {
     println!("| | requests/s | of bare | p50 | p99 | server CPU a request | bare's CPU of it |");
     println!("|---|---|---|---|---|---|---|");
     let Some(bare) = sides.first() else { return };
@@ -89,6 +89,6 @@ fn report(sides: &[Side]) {
     }
 }
 
-fn half_row(name: &str, half: Figures) {
+pub(crate) fn half_row(name: &str, half: Figures) {
     println!("| {name}: at half its rate | {:.0} | | {} | {} | | |", half.per_second, shown(half.p50), shown(half.p99));
 }

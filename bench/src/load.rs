@@ -98,7 +98,7 @@ impl Load {
 
 /// Leaves the processor for a moment: with the system's slack about 70 us.
 #[expect(clippy::disallowed_methods, reason = "it keeps time: sleeping until a request is due is the point")]
-fn pause() {
+pub(crate) fn pause() {
     thread::sleep(Duration::from_micros(10));
 }
 

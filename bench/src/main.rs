@@ -8,7 +8,9 @@
 
 mod bare;
 mod floor;
+mod frames;
 mod get;
+mod grpc;
 mod hostile;
 mod instance;
 mod load;
@@ -34,8 +36,9 @@ use warder_testkit::Result;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Every command with what it measures, in the order of `all`.
-const COMMANDS: [(&str, &str); 10] = [
+const COMMANDS: [(&str, &str); 11] = [
     ("get", "a cached read against a bare axum answer of the same bytes"),
+    ("grpc", "a cached Get against a bare tonic answer of the same bytes"),
     ("sandbox", "an uncached read: processor time a request, and the sandbox's share of it"),
     ("put", "durable writes at 1 and 256 in flight against the bare engine"),
     ("scale", "what a second core brings"),
@@ -93,6 +96,7 @@ async fn measure(name: &str) -> Result {
     println!("\n## {name}\n\n{}\n", machine::head().await?);
     match name {
         "get" => get::run().await,
+        "grpc" => grpc::run().await,
         "hostile" => block_in_place(hostile::run),
         "instance" => instance::run().await,
         "openbao" => openbao::run().await,

@@ -12,7 +12,7 @@ use crate::{
     renewal::Renewal,
     retry::Retry,
     secret::{Secret, Value},
-    services::{AuditApi, AuthApi, MountsApi, PoliciesApi, SecretsApi, SysApi, TokensApi},
+    services::{AuditApi, AuthApi, LimitsApi, MountsApi, PoliciesApi, SecretsApi, SysApi, TokensApi},
     wire::Wire,
 };
 
@@ -145,6 +145,12 @@ impl Client {
     #[must_use]
     pub const fn policies(&self) -> PoliciesApi<'_> {
         PoliciesApi(self)
+    }
+
+    /// `LimitService`.
+    #[must_use]
+    pub const fn limits(&self) -> LimitsApi<'_> {
+        LimitsApi(self)
     }
 
     /// `MountService`.

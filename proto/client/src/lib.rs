@@ -41,6 +41,9 @@
 //! **Tokens** are renewed by [`Client::renew_in_background`]; with a [`Builder::login`] hook a token
 //! that ended is replaced, too.
 //!
+//! **Watching.** [`Client::watch`] goes on by itself after a cut or a restart, from the last revision,
+//! and says when changes were lost.
+//!
 //! Values and tokens are in types of their own that never print them and overwrite them at the end.
 //! The buffers of HTTP/2 and TLS are not overwritten.
 
@@ -55,6 +58,7 @@ mod secret;
 mod services;
 mod target;
 mod tls;
+mod watch;
 mod wire;
 
 pub use builder::Builder;
@@ -64,7 +68,8 @@ pub use error::{Error, Violation};
 pub use renewal::Renewal;
 pub use retry::Retry;
 pub use secret::{Secret, Value};
-pub use services::{AuditApi, AuthApi, MountsApi, PoliciesApi, SecretsApi, SysApi, TokensApi};
+pub use services::{AuditApi, AuthApi, LimitsApi, MountsApi, PoliciesApi, SecretsApi, SysApi, TokensApi};
+pub use watch::{Event, Watch};
 
 /// The messages of `warder.v1`.
 pub use warder_proto::v1 as proto;

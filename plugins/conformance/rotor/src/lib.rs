@@ -15,6 +15,7 @@ struct Made {
     path: String,
     length: u32,
     fail: bool,
+    rounds: u64,
 }
 
 /// The plugin.
@@ -22,6 +23,7 @@ pub const PLUGIN: Plugin = Plugin::secrets("rotor", env!("CARGO_PKG_VERSION"), "
     .routes(&[Route::at("made/{path...}", "One password.")
         .fields(&[
             Field::integer("length", "Its characters.").default("20"),
+            Field::integer("rounds", "Goes round and round so often, to take its time.").default("0"),
             Field::boolean("fail", "Fails when everything is written.").default("false"),
         ])
         .read(handler!(read))
@@ -39,7 +41,10 @@ fn read(host: &Host, call: Call<Made>) -> Result<Reply> {
 }
 
 fn rotate(host: &Host, call: Call<Made>) -> Result<Reply> {
-    let Made { path, length, fail } = call.input;
+    let Made { path, length, fail, rounds } = call.input;
+    for round in 0..rounds {
+        std::hint::black_box(round);
+    }
     let Record { version } = host.json(&format!("about/{path}"))?.unwrap_or_default();
     let record = Record { version: version + 1 };
     let password = host.generate(length, Charset::Alphanumeric)?;

@@ -95,8 +95,20 @@ impl SecretsService for Call {
 async fn get(call: &Call, asked: GetRequest) -> Told<GetResponse> {
     let (path, fields) = question(&asked.path, asked.version)?;
     let answered = call.ask(Operation::Read, SecretView::Value, path, fields, asked.refresh).await?;
-    Ok((shown(asked.path, &answered)?, answered))
+    if let Some(Made(response)) = answered.shown.as_ref().and_then(|kept| kept.get())
+        && response.path == asked.path
+    {
+        return Ok((response.clone(), answered));
+    }
+    let response = shown(asked.path, &answered)?;
+    if let Some(kept) = &answered.shown {
+        kept.keep(Made(response.clone()));
+    }
+    Ok((response, answered))
 }
+
+/// A secret as it was shown: kept beside the cached answer that it was made of, its clones share text.
+struct Made(GetResponse);
 
 fn shown(path: String, answered: &Answered) -> Result<GetResponse, Refusal> {
     let cut = rest::cut(document(answered)?, answered)?;
