@@ -19,10 +19,12 @@ use crate::{
     news::News,
     port::{
         keyring::{KeyStatus, Keyring, Step},
+        seal::Quorum,
         storage::{
             Batch, Change, Check, Entry, Observer, Outcome, Revision, Snapshot, Storage, Watch, WatchEnd, Write,
         },
     },
+    secret::Secret,
 };
 
 type Map = BTreeMap<String, Entry>;
@@ -231,5 +233,34 @@ impl Keyring for Terms {
 
     async fn rewrap(&self) -> Result<Step> {
         Ok(Step::Idle)
+    }
+}
+
+/// Nobody: a seal without shares.
+#[derive(Debug, Default)]
+pub struct Nobody;
+
+impl Nobody {
+    fn error() -> Error {
+        Error::new(ErrorKind::PreconditionFailed, "nobody holds a share")
+    }
+}
+
+#[async_trait]
+impl Quorum for Nobody {
+    fn number(&self, _: &Secret) -> Result<u8> {
+        Err(Self::error())
+    }
+
+    async fn prove(&self, _: &[Secret]) -> Result<()> {
+        Err(Self::error())
+    }
+
+    fn split(&self, _: u8, _: u8) -> Result<Vec<Secret>> {
+        Err(Self::error())
+    }
+
+    async fn adopt(&self, _: &[Secret], _: u8, _: u8) -> Result<()> {
+        Err(Self::error())
     }
 }

@@ -205,6 +205,7 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>, metrics: &Metrics) -> Re
         storage: store.storage,
         seal: store.seal,
         keyring: store.keyring,
+        quorum: store.quorum,
         plugins: Arc::new(catalog),
         audit,
         clock,

@@ -11,7 +11,11 @@ pub mod sink;
 
 use std::{fmt, io, sync::Arc, thread};
 
-use warder_core::port::{keyring::Keyring, seal::Seal, storage::Storage};
+use warder_core::port::{
+    keyring::Keyring,
+    seal::{Quorum, Seal},
+    storage::Storage,
+};
 
 pub use self::{barrier::Barrier, engine::EngineConfig, seal::SealConfig};
 
@@ -30,6 +34,8 @@ pub struct Store {
     pub storage: Arc<dyn Storage>,
     /// Core's seal port.
     pub seal: Arc<dyn Seal>,
+    /// Core's port to those who hold shares: the same seal.
+    pub quorum: Arc<dyn Quorum>,
     /// Core's keyring port: the terms behind that storage.
     pub keyring: Arc<dyn Keyring>,
     /// The same barrier.
@@ -64,9 +70,9 @@ pub enum OpenError {
 /// See [`OpenError`]; nothing was changed then.
 pub fn open(config: &StoreConfig) -> Result<Store, OpenError> {
     let barrier = Arc::new(Barrier::new(engine::open(&config.engine)?));
-    let seal = wait(seal::open(config.seal, &barrier, config.engine.clone()))??;
+    let (seal, quorum) = wait(seal::open(config.seal, &barrier, config.engine.clone()))??;
     let (storage, keyring) = (Arc::clone(&barrier) as Arc<dyn Storage>, Arc::clone(&barrier) as Arc<dyn Keyring>);
-    Ok(Store { storage, seal, keyring, barrier })
+    Ok(Store { storage, seal, quorum, keyring, barrier })
 }
 
 /// Runs `work` on a thread of its own: the caller may or may not be inside a runtime.

@@ -1,6 +1,7 @@
 //! Paths that need `sudo` on top of the operation's capability.
 
-/// From `PathsSpecial.Root` of OpenBao's backends. `*` at the end stands for any rest.
+/// From `PathsSpecial.Root` of OpenBao's backends, and what a quorum of key shares does, which is open to
+/// update alone there. `*` at the end stands for any rest.
 const PRIVILEGED: &[&str] = &[
     "auth/token/accessors",
     "auth/token/accessors/",
@@ -13,6 +14,8 @@ const PRIVILEGED: &[&str] = &[
     "sys/config/cors",
     "sys/config/ui/headers",
     "sys/config/ui/headers/*",
+    "sys/generate-root-token/*",
+    "sys/generate-root/*",
     "sys/internal/inspect/*",
     "sys/leases",
     "sys/leases/lookup/*",
@@ -21,12 +24,14 @@ const PRIVILEGED: &[&str] = &[
     "sys/plugins/catalog/*",
     "sys/raw",
     "sys/raw/*",
+    "sys/rekey/*",
     "sys/remount",
     "sys/revoke-force/*",
     "sys/revoke-prefix/*",
     "sys/rotate",
     "sys/rotate/keyring",
     "sys/rotate/root",
+    "sys/rotate/root/*",
     "sys/seal",
     "sys/step-down",
 ];
@@ -89,9 +94,25 @@ mod tests {
             ("sys/rotate/config", false),
             ("sys/rotate/keyring", true),
             ("sys/rotate/root", true),
-            ("sys/rotate/root/init", false),
         ] {
             assert_eq!(privileged(path), needs_sudo, "{path}");
+        }
+    }
+
+    /// The real server takes `update` alone for these.
+    #[test]
+    fn what_a_quorum_does_needs_sudo_here() {
+        for path in [
+            "sys/generate-root/attempt",
+            "sys/generate-root/update",
+            "sys/generate-root-token/attempt",
+            "sys/generate-root-token/update",
+            "sys/rekey/init",
+            "sys/rekey/verify",
+            "sys/rotate/root/init",
+            "sys/rotate/root/update",
+        ] {
+            assert!(privileged(path), "{path}");
         }
     }
 }

@@ -52,14 +52,14 @@ use crate::{
     port::{
         backend::Plugins,
         keyring::Keyring,
-        seal::{Seal, SealStatus},
+        seal::{Quorum, Seal, SealStatus},
         storage::Storage,
         usage::{Calls, Footprint},
     },
     quota::Quotas,
     request::{Reply, Request},
     route::{Bounds, Mounts, NewMount},
-    sys::Sys,
+    sys::{Attempts, Sys},
     trace::{self, Value},
     txn::TxnLimits,
 };
@@ -113,6 +113,8 @@ pub struct Parts {
     pub seal: Arc<dyn Seal>,
     /// The keys that values are encrypted under.
     pub keyring: Arc<dyn Keyring>,
+    /// Those who hold shares of the root key.
+    pub quorum: Arc<dyn Quorum>,
     /// Loaded plugins.
     pub plugins: Arc<dyn Plugins>,
     /// Where records go.
@@ -160,7 +162,7 @@ impl Broker {
     /// or [`Broker::unseal`] opened it.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { storage, seal, keyring, plugins, audit, clock, config } = parts;
+        let Parts { storage, seal, keyring, quorum, plugins, audit, clock, config } = parts;
         let cache = Cache::new(config.cache_bytes);
         storage.observe(cache.clone());
         let feed = Feed::new(config.feed.clone());
@@ -176,6 +178,8 @@ impl Broker {
             keyring,
             lockouts: Lockouts::new(config.failures),
             clock: clock.clone(),
+            quorum,
+            attempts: Attempts::default(),
         };
         let (gates, load) = (Gates::new(config.bounds), Load::new(config.requests));
         Arc::new(Self {

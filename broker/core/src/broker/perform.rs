@@ -83,6 +83,12 @@ impl Broker {
             Err(error) => Outcome::failed(error),
         };
         let closed = self.noted("audit.close", Record::close(&admission.entry, outcome)).await;
+        if let (Err(error), Ok(_), Place::Native(matched)) = (&closed, &result, &admission.place)
+            && matched.irreplaceable()
+        {
+            tracing::error!(error = %error.chain(), "an administrative answer left without its closing record");
+            return result;
+        }
         closed.map_err(|error| unshown(error, result.is_ok() && admission.entry.effects))?;
         result
     }

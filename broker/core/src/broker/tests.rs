@@ -228,6 +228,7 @@ impl World {
             storage: storage.clone(),
             seal: Arc::new(SealDouble::default()),
             keyring: Arc::new(crate::testing::Terms::default()),
+            quorum: Arc::new(crate::testing::Nobody),
             plugins: Arc::new(PluginsDouble(backend.clone())),
             audit: Audit::start(sinks, clock.clone()).unwrap(),
             clock: clock.clone(),

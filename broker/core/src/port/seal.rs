@@ -56,3 +56,33 @@ pub trait Seal: Send + Sync + 'static {
     /// `uninitialized`.
     async fn seal(&self) -> Result<SealStatus>;
 }
+
+/// What those who hold shares may do together while the barrier is open.
+#[async_trait]
+pub trait Quorum: Send + Sync + 'static {
+    /// The number of a share that has the right form: two of one attempt must differ in it.
+    ///
+    /// # Errors
+    /// `invalid_request` at `key` for one that has not; `precondition_failed` for a seal without
+    /// shares.
+    fn number(&self, share: &Secret) -> Result<u8>;
+
+    /// Whether these shares are those that open the barrier now.
+    ///
+    /// # Errors
+    /// `invalid_request` at `key` when they are not; what storage says.
+    async fn prove(&self, shares: &[Secret]) -> Result<()>;
+
+    /// Shares of a fresh root key, which opens nothing before [`Quorum::adopt`].
+    ///
+    /// # Errors
+    /// As [`Seal::initialize`].
+    fn split(&self, shares: u8, threshold: u8) -> Result<Vec<Secret>>;
+
+    /// Makes the root key of `made`, enough of what [`Quorum::split`] made with these numbers, the
+    /// one that opens the barrier, in one commit. To be called only after [`Quorum::prove`].
+    ///
+    /// # Errors
+    /// `sealed`, what storage says: then the old shares open it still.
+    async fn adopt(&self, made: &[Secret], shares: u8, threshold: u8) -> Result<()>;
+}

@@ -8,12 +8,15 @@ mod keys;
 mod lockouts;
 mod mounts;
 mod policies;
+mod quorum;
 mod quotas;
 mod specs;
 mod status;
 mod tokens;
 
 use std::sync::Arc;
+
+pub use quorum::{Attempts, hex, share};
 
 use tokens::Whose;
 
@@ -24,7 +27,11 @@ use crate::{
     clock::Clock,
     error::{Error, ErrorKind, Result},
     lockout::Lockouts,
-    port::{backend::Plugins, keyring::Keyring, seal::Seal},
+    port::{
+        backend::Plugins,
+        keyring::Keyring,
+        seal::{Quorum, Seal},
+    },
     quota::Quotas,
     request::{Answer, Auth, Fields, Operation, Operations},
     route::{Mounts, Pattern},
@@ -53,6 +60,10 @@ pub struct Sys {
     pub lockouts: Lockouts,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Those who hold shares.
+    pub quorum: Arc<dyn Quorum>,
+    /// What they are doing.
+    pub attempts: Attempts,
 }
 
 impl std::fmt::Debug for Sys {
@@ -158,9 +169,14 @@ enum Handler {
     Policy,
     Quota,
     Quotas,
+    Rekey,
+    RekeyShare,
+    RekeyVerify,
     Renew(Whose),
     Revoke(Whose),
     RevokeOrphan,
+    Root,
+    RootShare,
     Rotate,
     Seal,
     Specs,
@@ -177,6 +193,9 @@ struct Line {
 const fn line(pattern: &'static str, operations: &'static [Operation], handler: Handler) -> Line {
     Line { pattern, operations, handler }
 }
+
+/// Looked at, begun and given up.
+const ATTEMPT: &[Operation] = &[Operation::Read, Operation::Update, Operation::Delete];
 
 /// Every path that the broker serves itself.
 static ROUTES: &[Line] = &[
@@ -198,6 +217,10 @@ static ROUTES: &[Line] = &[
     line("sys/capabilities-accessor", &[Operation::Update], Handler::Capabilities(Whose::Accessor)),
     line("sys/capabilities-self", &[Operation::Update], Handler::Capabilities(Whose::Own)),
     line("sys/internal/specs/openapi", &[Operation::Read], Handler::Specs),
+    line("sys/generate-root/attempt", ATTEMPT, Handler::Root),
+    line("sys/generate-root/update", &[Operation::Update], Handler::RootShare),
+    line("sys/generate-root-token/attempt", ATTEMPT, Handler::Root),
+    line("sys/generate-root-token/update", &[Operation::Update], Handler::RootShare),
     line("sys/internal/ui/mounts/{path...}", &[Operation::Read], Handler::MountOf),
     line("sys/key-status", &[Operation::Read], Handler::KeyStatus),
     line("sys/locked-users", &[Operation::Read], Handler::Locked),
@@ -210,8 +233,14 @@ static ROUTES: &[Line] = &[
     line("sys/policies/explain", &[Operation::Update], Handler::Explain),
     line("sys/quotas/rate-limit", &[Operation::List], Handler::Quotas),
     line("sys/quotas/rate-limit/{name}", &[Operation::Read, Operation::Update, Operation::Delete], Handler::Quota),
+    line("sys/rekey/init", ATTEMPT, Handler::Rekey),
+    line("sys/rekey/update", &[Operation::Update], Handler::RekeyShare),
+    line("sys/rekey/verify", ATTEMPT, Handler::RekeyVerify),
     line("sys/rotate", &[Operation::Update], Handler::Rotate),
     line("sys/rotate/keyring", &[Operation::Update], Handler::Rotate),
+    line("sys/rotate/root/init", ATTEMPT, Handler::Rekey),
+    line("sys/rotate/root/update", &[Operation::Update], Handler::RekeyShare),
+    line("sys/rotate/root/verify", ATTEMPT, Handler::RekeyVerify),
     line("sys/seal", &[Operation::Update], Handler::Seal),
 ];
 
@@ -242,6 +271,12 @@ impl Matched {
     #[must_use]
     pub const fn open_to_all(&self) -> bool {
         matches!(self.handler, Handler::MountOf | Handler::Specs)
+    }
+
+    /// Whether the answer has what exists nowhere else: it is shown even if it cannot be recorded.
+    #[must_use]
+    pub const fn irreplaceable(&self) -> bool {
+        matches!(self.handler, Handler::RekeyShare)
     }
 
     /// Whether the answer closes the barrier.
@@ -295,9 +330,14 @@ impl Sys {
             Handler::Policy => policies::one(self, ask).await,
             Handler::Quota => quotas::one(self, ask).await,
             Handler::Quotas => quotas::names(self, ask).await,
+            Handler::Rekey => quorum::rekey(self, ask).await,
+            Handler::RekeyShare => quorum::rekey_share(self, ask).await,
+            Handler::RekeyVerify => quorum::rekey_verify(self, ask).await,
             Handler::Renew(whose) => tokens::renew(self, ask, whose).await,
             Handler::Revoke(whose) => tokens::revoke(self, ask, whose).await,
             Handler::RevokeOrphan => tokens::revoke_orphan(self, ask).await,
+            Handler::Root => quorum::root(self, ask).await,
+            Handler::RootShare => quorum::root_share(self, ask).await,
             Handler::Rotate => keys::rotate(self).await,
             Handler::Seal => status::seal(self).await,
             Handler::Specs => specs::mounts(self, ask).await,

@@ -5,6 +5,7 @@ use crate::error::Result;
 
 pub(super) async fn seal(sys: &Sys) -> Result<Served> {
     sys.seal.seal().await?;
+    sys.attempts.forget().await;
     sys.audit.clear_salt();
     Ok(Served::nothing())
 }

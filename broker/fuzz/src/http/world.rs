@@ -27,7 +27,7 @@ use warder_core::{
     request::{Operation, SecretRoute, SecretView},
     route::NewMount,
     secret::Secret,
-    testing::{MemoryStorage, Terms},
+    testing::{MemoryStorage, Nobody, Terms},
 };
 
 /// A server and what drives it.
@@ -48,6 +48,7 @@ impl World {
             storage: MemoryStorage::new(),
             seal: Arc::new(Open),
             keyring: Arc::new(Terms::default()),
+            quorum: Arc::new(Nobody),
             plugins: Arc::new(OnePlugin),
             audit,
             clock: clock.clone(),

@@ -134,6 +134,11 @@ impl Keyring {
         Ok(next)
     }
 
+    /// The same terms under another root key, with the seal's record that belongs to it.
+    pub(super) fn under(&self, root: RootKey, seal: Vec<u8>) -> Result<Self> {
+        Ok(Self { root, seal, ..self.copy()? })
+    }
+
     /// Without the terms before `first`, which is kept.
     pub(super) fn without_before(&self, first: u32) -> Result<Self> {
         let mut next = self.copy()?;

@@ -129,6 +129,25 @@ impl Barrier {
         Ok(())
     }
 
+    /// Whether `root` opens the keyring that is stored.
+    pub(crate) async fn proves(&self, root: RootKey) -> Result<(), UnsealError> {
+        let view = self.engine.view().await?;
+        let record = view.get(KEYRING_KEY).await?.ok_or(UnsealError::Uninitialized)?;
+        let seal = view.get(SEAL_KEY).await?.ok_or(UnsealError::Uninitialized)?;
+        Keyring::open(root, seal.bytes, &record.bytes).map(|_| ()).map_err(|_| UnsealError::WrongKey)
+    }
+
+    /// Stores the keyring under `root` from now on, with `seal` at [`SEAL_KEY`], in one commit.
+    pub(crate) async fn change_root(&self, root: RootKey, seal: Vec<u8>) -> Result<()> {
+        loop {
+            let current = keyring(&self.open)?;
+            let next = current.under(root.clone(), seal.clone())?;
+            if self.replace_with(&current, next, vec![raw(SEAL_KEY, seal.clone())]).await? {
+                return Ok(());
+            }
+        }
+    }
+
     /// Forgets the keys and tells the observers to forget what they know.
     pub(crate) fn seal(&self) {
         // The last reader that is just decrypting drops and overwrites them.
@@ -147,8 +166,13 @@ impl Barrier {
 
     /// Stores `next` and uses it, unless `current` is not the stored one any more.
     async fn replace(&self, current: &Arc<Keyring>, next: Keyring) -> Result<bool> {
+        self.replace_with(current, next, Vec::new()).await
+    }
+
+    /// The same, with more in the same commit.
+    async fn replace_with(&self, current: &Arc<Keyring>, next: Keyring, mut writes: Vec<RawWrite>) -> Result<bool> {
         let check = Check::Unchanged { key: KEYRING_KEY.to_owned(), revision: Some(current.revision()) };
-        let writes = vec![raw(KEYRING_KEY, next.seal_up()?)];
+        writes.push(raw(KEYRING_KEY, next.seal_up()?));
         let batch = RawBatch { checks: vec![check], writes, ..RawBatch::default() };
         let Outcome::Committed(revision) = self.engine.commit(batch).await? else {
             self.reload().await?;

@@ -17,12 +17,12 @@ use std::{
 use async_trait::async_trait;
 use warder_core::{
     error::{Error, ErrorKind, Result},
-    port::seal::{Seal, SealStatus},
+    port::seal::{Quorum, Seal, SealStatus},
     secret::Secret,
 };
 
 use super::{
-    Opening, SealError, SealNumbers, SealRecord,
+    Opened, Opening, SealError, SealNumbers, SealRecord,
     shamir::{already, root_key, uninitialized},
 };
 use crate::{
@@ -32,12 +32,14 @@ use crate::{
 
 const KEY_FILE: &str = "dev-seal.key";
 
-pub(super) fn open(opening: Opening) -> Result<Arc<dyn Seal>, SealError> {
+pub(super) fn open(opening: Opening) -> Result<Opened, SealError> {
     let place = match &opening.engine {
         EngineConfig::Memory => Place::Memory(Mutex::default()),
         EngineConfig::Redb { path } => Place::File(path.with_file_name(KEY_FILE)),
     };
-    Ok(Arc::new(Dev { barrier: opening.barrier, initialized: AtomicBool::new(opening.record.is_some()), place }))
+    let initialized = AtomicBool::new(opening.record.is_some());
+    let seal = Arc::new(Dev { barrier: opening.barrier, initialized, place });
+    Ok((Arc::clone(&seal) as Arc<dyn Seal>, seal))
 }
 
 /// Opens an initialized store. The share is not looked at.
@@ -113,6 +115,30 @@ impl Seal for Dev {
         self.barrier.seal();
         Ok(self.status())
     }
+}
+
+/// Nobody holds a share of its key.
+#[async_trait]
+impl Quorum for Dev {
+    fn number(&self, _: &Secret) -> Result<u8> {
+        Err(shareless())
+    }
+
+    async fn prove(&self, _: &[Secret]) -> Result<()> {
+        Err(shareless())
+    }
+
+    fn split(&self, _: u8, _: u8) -> Result<Vec<Secret>> {
+        Err(shareless())
+    }
+
+    async fn adopt(&self, _: &[Secret], _: u8, _: u8) -> Result<()> {
+        Err(shareless())
+    }
+}
+
+fn shareless() -> Error {
+    Error::new(ErrorKind::PreconditionFailed, "the dev seal has no key shares that a quorum could bring")
 }
 
 fn refused(error: SealError) -> Error {

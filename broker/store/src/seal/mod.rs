@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use warder_core::port::seal::Seal;
+use warder_core::port::seal::{Quorum, Seal};
 
 use crate::{
     barrier::{Barrier, SEAL_KEY, UnsealError},
@@ -47,7 +47,10 @@ pub struct Opening {
 }
 
 /// How a seal of one kind is opened.
-pub type Opener = fn(Opening) -> Result<Arc<dyn Seal>, SealError>;
+pub type Opener = fn(Opening) -> Result<Opened, SealError>;
+
+/// A seal, as both of core's ports see it.
+pub type Opened = (Arc<dyn Seal>, Arc<dyn Quorum>);
 
 /// Every kind by name.
 pub const KINDS: &[(&str, Opener)] = &[("dev", dev::open), ("shamir", shamir::open)];
@@ -158,7 +161,7 @@ pub(crate) async fn open(
     config: SealConfig,
     barrier: &Arc<Barrier>,
     engine: EngineConfig,
-) -> Result<Arc<dyn Seal>, SealError> {
+) -> Result<Opened, SealError> {
     let stored = barrier.engine().view().await?.get(SEAL_KEY).await?;
     let record = stored.map(|stored| SealRecord::decode(&stored.bytes, config.kind())).transpose()?;
     let initialized = record.is_some();
@@ -166,9 +169,9 @@ pub(crate) async fn open(
     let Some((_, open)) = known else {
         return Err(SealError::Unknown { kind: config.kind().to_owned(), format: FORMAT });
     };
-    let seal = open(Opening { barrier: Arc::clone(barrier), record, engine })?;
+    let (seal, quorum) = open(Opening { barrier: Arc::clone(barrier), record, engine })?;
     if config == SealConfig::Dev && initialized {
         dev::open_by_itself(&*seal).await?;
     }
-    Ok(seal)
+    Ok((seal, quorum))
 }

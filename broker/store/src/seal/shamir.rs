@@ -3,33 +3,34 @@
 //! Invariant: shares given live in one attempt, which ends when enough have come, whether they
 //! open the barrier or not; the root key exists only while it opens the keyring and inside it.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use ring::rand::{SecureRandom, SystemRandom};
 use warder_core::{
     error::{Error, ErrorKind, Result},
-    port::seal::{Seal, SealStatus},
+    port::seal::{Quorum, Seal, SealStatus},
     secret::Secret,
 };
 use zeroize::Zeroizing;
 
-use super::{Opening, SealError, SealNumbers, SealRecord, sharing};
+use super::{Opened, Opening, SealError, SealNumbers, SealRecord, sharing};
 use crate::barrier::{Barrier, RootKey, UnsealError};
 
 const ROOT_LEN: usize = 32;
 /// A share: one byte for each of the root key, and its number.
 const SHARE_LEN: usize = ROOT_LEN + 1;
 
-pub(super) fn open(opening: Opening) -> Result<Arc<dyn Seal>, SealError> {
-    let numbers = opening.record.map_or_else(OnceLock::new, |record| OnceLock::from(record.numbers));
-    Ok(Arc::new(Shamir { barrier: opening.barrier, numbers, attempt: Mutex::default() }))
+pub(super) fn open(opening: Opening) -> Result<Opened, SealError> {
+    let numbers = RwLock::new(opening.record.map(|record| record.numbers));
+    let seal = Arc::new(Shamir { barrier: opening.barrier, numbers, attempt: Mutex::default() });
+    Ok((Arc::clone(&seal) as Arc<dyn Seal>, seal))
 }
 
 struct Shamir {
     barrier: Arc<Barrier>,
-    /// Empty before `init`.
-    numbers: OnceLock<SealNumbers>,
+    /// None before `init`.
+    numbers: RwLock<Option<SealNumbers>>,
     attempt: Mutex<Attempt>,
 }
 
@@ -42,7 +43,7 @@ struct Attempt {
 #[async_trait]
 impl Seal for Shamir {
     fn status(&self) -> SealStatus {
-        let numbers = self.numbers.get();
+        let numbers = self.numbers();
         let attempt = self.attempt();
         SealStatus {
             kind: "shamir",
@@ -56,7 +57,7 @@ impl Seal for Shamir {
     }
 
     async fn initialize(&self, shares: u8, threshold: u8) -> Result<Vec<Secret>> {
-        if self.numbers.get().is_some() {
+        if self.numbers().is_some() {
             return Err(already());
         }
         let numbers = sound(shares, threshold)?;
@@ -66,14 +67,14 @@ impl Seal for Shamir {
         if !self.barrier.initialize(root, record).await? {
             return Err(already());
         }
-        // Set once: only the commit that found the store empty comes here.
-        self.numbers.get_or_init(|| numbers);
+        // Only the commit that found the store empty comes here.
+        self.count(numbers);
         tracing::info!(seal.kind = "shamir", seal.shares = shares, seal.threshold = threshold, "store initialized");
         Ok(made)
     }
 
     async fn unseal(&self, share: Secret) -> Result<SealStatus> {
-        let numbers = *self.numbers.get().ok_or_else(uninitialized)?;
+        let numbers = self.numbers().ok_or_else(uninitialized)?;
         if !self.barrier.is_sealed() {
             return Ok(self.status());
         }
@@ -95,14 +96,57 @@ impl Seal for Shamir {
     }
 
     async fn seal(&self) -> Result<SealStatus> {
-        self.numbers.get().ok_or_else(uninitialized)?;
+        self.numbers().ok_or_else(uninitialized)?;
         self.barrier.seal();
         tracing::info!(seal.kind = "shamir", "barrier sealed");
         Ok(self.reset())
     }
 }
 
+#[async_trait]
+impl Quorum for Shamir {
+    fn number(&self, share: &Secret) -> Result<u8> {
+        number(share)
+    }
+
+    async fn prove(&self, shares: &[Secret]) -> Result<()> {
+        let numbers = self.numbers().ok_or_else(uninitialized)?;
+        if shares.len() < usize::from(numbers.threshold) {
+            return Err(wrong());
+        }
+        let root = root_of(shares).ok_or_else(wrong)?;
+        match self.barrier.proves(root).await {
+            Ok(()) => Ok(()),
+            Err(UnsealError::WrongKey) => Err(wrong()),
+            Err(UnsealError::Uninitialized) => Err(uninitialized()),
+            Err(UnsealError::Engine(error)) => Err(error.into()),
+        }
+    }
+
+    fn split(&self, shares: u8, threshold: u8) -> Result<Vec<Secret>> {
+        sound(shares, threshold)?;
+        sharing::split(&*root_key()?, shares, threshold).map_err(Error::internal)
+    }
+
+    async fn adopt(&self, made: &[Secret], shares: u8, threshold: u8) -> Result<()> {
+        let numbers = sound(shares, threshold)?;
+        let enough = made.get(..usize::from(threshold)).ok_or_else(wrong)?;
+        let root = root_of(enough).ok_or_else(wrong)?;
+        self.barrier.change_root(root, SealRecord::new("shamir", numbers).encode()).await?;
+        self.count(numbers);
+        Ok(())
+    }
+}
+
 impl Shamir {
+    fn numbers(&self) -> Option<SealNumbers> {
+        *self.numbers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, numbers: SealNumbers) {
+        *self.numbers.write().unwrap_or_else(PoisonError::into_inner) = Some(numbers);
+    }
+
     /// Adds a share; all of them when enough have come, and the attempt is over.
     fn take(&self, share: Secret, threshold: u8) -> Result<Option<Vec<Secret>>> {
         let number = number(&share)?;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::super::reply::{quoted, quoted_list};
 
 /// Paths whose `data` is repeated at the top, for clients that predate the envelope.
-const REPEATED: [&str; 15] = [
+const REPEATED: [&str; 25] = [
     "sys/audit",
     "sys/audit-hash",
     "sys/auth",
@@ -25,6 +25,16 @@ const REPEATED: [&str; 15] = [
     "sys/remount",
     "sys/rotate",
     "sys/rotate/keyring",
+    "sys/generate-root/attempt",
+    "sys/generate-root/update",
+    "sys/generate-root-token/attempt",
+    "sys/generate-root-token/update",
+    "sys/rekey/init",
+    "sys/rekey/update",
+    "sys/rekey/verify",
+    "sys/rotate/root/init",
+    "sys/rotate/root/update",
+    "sys/rotate/root/verify",
     "sys/capabilities-self",
     "sys/capabilities-accessor",
     "sys/wrapping/wrap",

@@ -12,13 +12,11 @@ use warder_core::{
     port::seal::SealStatus,
     request::{Answer, Fields, Reply as Answered},
     secret::Secret,
+    sys::{hex, share},
 };
 use zeroize::Zeroizing;
 
 use super::super::{Edge, Inbound, problem::Refusal, reply, route::Outcome};
-
-/// Longest key share as text; a share is 33 bytes.
-const MAX_SHARE_TEXT: usize = 512;
 
 /// What `init` shows once, as text.
 pub(in crate::edge) struct Keys {
@@ -135,34 +133,6 @@ fn count(fields: &Fields, name: &'static str) -> Result<u8, Refusal> {
 pub(in crate::edge) fn counted(name: &'static str, number: Option<u8>) -> Result<u8, Refusal> {
     let number = number.filter(|number| *number > 0);
     number.ok_or_else(|| Refusal::invalid(name, "expected a whole number from 1 to 255"))
-}
-
-/// A share's bytes out of hex or base64 text. Hex wins: 66 hex digits are base64 as well.
-pub(in crate::edge) fn share(text: &Secret) -> Result<Secret, Error> {
-    let bad = || Error::invalid("key", "expected a key share in hex or base64");
-    let text = text.expose_str().map(str::trim).filter(|text| !text.is_empty() && text.len() <= MAX_SHARE_TEXT);
-    let text = text.ok_or_else(bad)?;
-    if let Some(bytes) = unhex(text) {
-        return Ok(Secret::new(bytes));
-    }
-    STANDARD.decode(text).map(Secret::new).map_err(|_| bad())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
-    }
-    text
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-    let digits = Zeroizing::new(digits?);
-    let pairs = digits.as_chunks::<2>();
-    pairs.1.is_empty().then(|| pairs.0.iter().filter_map(|[high, low]| u8::try_from(high * 16 + low).ok()).collect())
 }
 
 #[cfg(test)]

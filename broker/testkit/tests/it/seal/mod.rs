@@ -1,6 +1,7 @@
 //! The life of the seal, driven by the command lines of others and by ours: keys, their rotation,
 //! a new root token, new shares, snapshots.
 
+mod quorum;
 mod rotation;
 
 use std::{
@@ -71,6 +72,10 @@ impl Place {
 
     fn http(&self, token: &str) -> Result<Http> {
         Ok(self.warder()?.stranger().with_token(token))
+    }
+
+    fn sealed(&self) -> Result<bool> {
+        Ok(self.http("")?.get("/api/v1/sys/status").send()?.json()?["sealed"] == true)
     }
 
     fn path(&self) -> &Path {

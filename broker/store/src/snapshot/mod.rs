@@ -1,0 +1,60 @@
+//! Snapshots: the whole store as one file, as it lies there: encrypted. Core reaches it through its
+//! port.
+//!
+//! File: gzip of a tar (ustar) with `meta.json`, `state.bin`, `SHA256SUMS`, `SHA256SUMS.sealed`, in
+//! this order. `state.bin`: per record, keys in order, `key length u32 BE ‖ value length u32 BE ‖
+//! revision u64 BE ‖ key ‖ value`. `SHA256SUMS` as the program `sha256sum` writes it, of the two
+//! files before; `SHA256SUMS.sealed` is the same as a record of the barrier at the key
+//! `snapshot/SHA256SUMS`.
+//!
+//! Invariants: it shows one revision; its parts are bounded before they are read; nothing changes
+//! before all of it was looked at; it is put back by one commit or not at all.
+
+mod read;
+mod tar;
+mod write;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use warder_core::{
+    error::Result,
+    port::snapshots::{Receiving, Saving, Snapshots},
+};
+
+use crate::barrier::Barrier;
+
+/// Most bytes of a snapshot, as it comes and as it is inside; also what a tar can say of one file.
+pub const MAX_BYTES: u64 = (8 << 30) - 1;
+/// Where the mark of the keyring would lie.
+const SUMS_KEY: &str = "snapshot/SHA256SUMS";
+const FORMAT: u32 = 1;
+/// Bytes before the key of a record.
+const HEAD: usize = 4 + 4 + 8;
+
+/// `meta.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Meta {
+    format: u32,
+    version: String,
+    created_at: String,
+    revision: u64,
+    records: u64,
+    state_bytes: u64,
+}
+
+/// Over a barrier.
+pub(crate) struct Files(pub(crate) Arc<Barrier>);
+
+#[async_trait]
+impl Snapshots for Files {
+    async fn save(&self) -> Result<Saving> {
+        write::save(Arc::clone(&self.0)).await
+    }
+
+    async fn receive(&self) -> Result<Box<dyn Receiving>> {
+        self.0.is_open()?;
+        Ok(Box::new(read::Spool::new(Arc::clone(&self.0))?))
+    }
+}

@@ -1,0 +1,252 @@
+//! Putting a snapshot back: received into a file without a name, looked at whole, then committed.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use flate2::read::GzDecoder;
+use ring::digest::{Context, SHA256};
+use warder_core::{
+    error::{Error, ErrorKind, Result},
+    port::snapshots::{Found, Receiving},
+};
+
+use super::{FORMAT, HEAD, MAX_BYTES, Meta, SUMS_KEY, tar, write::{digest, hex}};
+use crate::{
+    barrier::{Barrier, KEYRING_KEY, SEAL_KEY},
+    engine::{EngineError, MAX_KEY_BYTES, MAX_VALUE_BYTES},
+};
+
+/// Largest of the small parts.
+const SMALL: u64 = 64 << 10;
+
+/// What was received, in a file that nobody else can open.
+pub(super) struct Spool {
+    barrier: Arc<Barrier>,
+    file: Option<File>,
+    len: u64,
+}
+
+impl Spool {
+    pub(super) fn new(barrier: Arc<Barrier>) -> Result<Self> {
+        let file = tempfile::tempfile_in(barrier.folder()).map_err(spooling)?;
+        Ok(Self { barrier, file: Some(file), len: 0 })
+    }
+
+    /// The file's work on a thread of its own.
+    async fn with<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut File) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let mut file = self.file.take().ok_or_else(|| Error::internal("an earlier step was dropped"))?;
+        let (file, done) = tokio::task::spawn_blocking(move || {
+            let done = work(&mut file);
+            (file, done)
+        })
+        .await
+        .map_err(Error::internal)?;
+        self.file = Some(file);
+        done
+    }
+
+    async fn parsed(&mut self) -> Result<Parsed> {
+        self.with(|file| parse(file).map_err(refused)).await
+    }
+}
+
+#[async_trait]
+impl Receiving for Spool {
+    async fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.len = self.len.saturating_add(bytes.len() as u64);
+        if self.len > MAX_BYTES {
+            return Err(Error::new(ErrorKind::TooLarge, format!("a snapshot has at most {MAX_BYTES} bytes")).at("body"));
+        }
+        let bytes = bytes.to_vec();
+        self.with(move |file| file.write_all(&bytes).map_err(spooling)).await
+    }
+
+    async fn check(&mut self) -> Result<Found> {
+        let parsed = self.parsed().await?;
+        Ok(self.barrier.compare(&parsed.found, &parsed.seal, &parsed.keyring, &parsed.sums, &parsed.sealed, SUMS_KEY))
+    }
+
+    async fn commit(mut self: Box<Self>, force: bool) -> Result<Found> {
+        let parsed = self.parsed().await?;
+        let (seal, keyring) = (parsed.seal, parsed.keyring);
+        let found = self.barrier.compare(&parsed.found, &seal, &keyring, &parsed.sums, &parsed.sealed, SUMS_KEY);
+        if !found.same_keyring && !force {
+            let words = "the snapshot was taken under another root key: forced, it brings its own seal with it, and is \
+                         opened by the shares of that time";
+            return Err(Error::new(ErrorKind::PreconditionFailed, words));
+        }
+        if found.same_keyring && !found.authentic {
+            return Err(refused(bad("its checksums do not carry the mark of its keyring")));
+        }
+        let file = self.file.take().ok_or_else(|| Error::internal("an earlier step was dropped"))?;
+        let records = Records::open(file, found.state_bytes).map_err(refused)?;
+        self.barrier.replace_all(found.revision, &seal, &keyring, found.same_keyring, records.source()).await?;
+        Ok(Found { restored: true, ..found })
+    }
+}
+
+fn spooling(error: io::Error) -> Error {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    let (kind, words) = match error.kind() {
+        StorageFull | QuotaExceeded => (ErrorKind::StorageFull, "no space left for the snapshot"),
+        _ => (ErrorKind::Unavailable, "the snapshot cannot be kept; the log has the reason"),
+    };
+    Error::new(kind, words).because(error)
+}
+
+fn refused(error: io::Error) -> Error {
+    Error::invalid("body", format!("this is not a whole snapshot: {error}"))
+}
+
+fn bad(words: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, words)
+}
+
+/// All that a snapshot says.
+struct Parsed {
+    found: Found,
+    seal: Vec<u8>,
+    keyring: Vec<u8>,
+    sums: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+fn parse(file: &mut File) -> io::Result<Parsed> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut input = GzDecoder::new(BufReader::new(file));
+    let text = small(&mut input, "meta.json")?;
+    let meta: Meta = serde_json::from_slice(&text).map_err(|_| bad("meta.json is not what it should be"))?;
+    if meta.format != FORMAT {
+        return Err(bad("it has a format of another version"));
+    }
+    let size = entry(&mut input, "state.bin")?;
+    if size != meta.state_bytes || size > MAX_BYTES {
+        return Err(bad("state.bin has another size than meta.json says"));
+    }
+    let (mut seal, mut keyring, mut records, mut last) = (None, None, 0_u64, String::new());
+    let mut state = Hashed { input: input.by_ref().take(size), context: Context::new(&SHA256) };
+    while let Some((key, value)) = record(&mut state)? {
+        if key <= last && records > 0 {
+            return Err(bad("its records are not in order"));
+        }
+        match &*key {
+            SEAL_KEY => seal = Some(value),
+            KEYRING_KEY => keyring = Some(value),
+            _ => {}
+        }
+        (last, records) = (key, records + 1);
+    }
+    let state = state.context.finish();
+    pad(&mut input, size)?;
+    if records != meta.records {
+        return Err(bad("it has another number of records than meta.json says"));
+    }
+    let sums = small(&mut input, "SHA256SUMS")?;
+    let expected = format!("{}  meta.json\n{}  state.bin\n", hex(&digest(&text)), hex(state.as_ref()));
+    if sums != expected.as_bytes() {
+        return Err(bad("its checksums are wrong"));
+    }
+    let sealed = small(&mut input, "SHA256SUMS.sealed")?;
+    let mut end = Vec::new();
+    input.take(SMALL).read_to_end(&mut end)?;
+    if end != [0; 2 * tar::BLOCK] {
+        return Err(bad("something follows its end"));
+    }
+    let found = Found {
+        revision: meta.revision,
+        records,
+        state_bytes: size,
+        created_at: meta.created_at,
+        same_keyring: false,
+        authentic: false,
+        restored: false,
+    };
+    let missing = || bad("there is no seal or no keyring in it");
+    Ok(Parsed { found, seal: seal.ok_or_else(missing)?, keyring: keyring.ok_or_else(missing)?, sums, sealed })
+}
+
+/// The size of the next file, which must have this name.
+fn entry(input: &mut impl Read, name: &str) -> io::Result<u64> {
+    let mut block = [0; tar::BLOCK];
+    input.read_exact(&mut block)?;
+    match tar::parse(&block) {
+        Some((found, size)) if found == name => Ok(size),
+        _ => Err(bad("its parts are not meta.json, state.bin, SHA256SUMS, SHA256SUMS.sealed")),
+    }
+}
+
+fn small(input: &mut impl Read, name: &str) -> io::Result<Vec<u8>> {
+    let size = entry(input, name)?;
+    if size > SMALL {
+        return Err(bad("one of its small parts is large"));
+    }
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    input.read_exact(&mut bytes)?;
+    pad(input, size)?;
+    Ok(bytes)
+}
+
+fn pad(input: &mut impl Read, size: u64) -> io::Result<()> {
+    let mut rest = vec![0; tar::padding(size)];
+    input.read_exact(&mut rest)
+}
+
+/// The next record; none at the end.
+fn record(input: &mut impl Read) -> io::Result<Option<(String, Vec<u8>)>> {
+    let mut head = [0; HEAD];
+    let first = input.read(&mut head[..1])?;
+    if first == 0 {
+        return Ok(None);
+    }
+    input.read_exact(&mut head[1..])?;
+    let length = |at: usize| head.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes);
+    let (key, value) = (length(0) as usize, length(4) as usize);
+    if key == 0 || key > MAX_KEY_BYTES || value > MAX_VALUE_BYTES {
+        return Err(bad("a record is larger than records are"));
+    }
+    let (mut name, mut bytes) = (vec![0; key], vec![0; value]);
+    input.read_exact(&mut name)?;
+    input.read_exact(&mut bytes)?;
+    Ok(Some((String::from_utf8(name).map_err(|_| bad("a key is not text"))?, bytes)))
+}
+
+struct Hashed<R> {
+    input: R,
+    context: Context,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let len = self.input.read(out)?;
+        self.context.update(out.get(..len).unwrap_or_default());
+        Ok(len)
+    }
+}
+
+/// The records of a snapshot that was looked at, once more.
+struct Records {
+    input: io::Take<GzDecoder<BufReader<File>>>,
+}
+
+impl Records {
+    fn open(mut file: File, size: u64) -> io::Result<Self> {
+        file.seek(SeekFrom::Start(0))?;
+        let mut input = GzDecoder::new(BufReader::new(file));
+        small(&mut input, "meta.json")?;
+        entry(&mut input, "state.bin")?;
+        Ok(Self { input: input.take(size) })
+    }
+
+    fn source(mut self) -> crate::engine::Source {
+        Box::new(move || {
+            record(&mut self.input).map_err(|error| EngineError::Damaged { what: format!("the received snapshot: {error}") })
+        })
+    }
+}
