@@ -240,6 +240,8 @@ async fn broker(directory: &std::path::Path) -> Result<Arc<Broker>> {
         storage: store.storage,
         seal: store.seal,
         keyring: store.keyring,
+        quorum: store.quorum,
+        snapshots: store.snapshots,
         plugins: Arc::new(plugins),
         audit: audit.map_err(|why| why.chain())?,
         clock,

@@ -14,6 +14,7 @@ use crate::{
     identity::Peer,
     json,
     path::Path,
+    port::snapshots::Transfer,
     secret::{Secret, wiping_stack},
 };
 
@@ -326,6 +327,8 @@ pub struct Reply {
     pub cached: bool,
     /// Where the door may keep what it makes of this answer; for answers that the cache holds.
     pub shown: Option<Shown>,
+    /// A file that belongs to the answer.
+    pub transfer: Option<Transfer>,
 }
 
 /// What a door made of a cached answer, kept beside it and dropped with it, so that the next hit
@@ -356,7 +359,17 @@ impl Reply {
     /// A plain reply.
     #[must_use]
     pub const fn new(operation: Operation, resolved: Path, answer: Answer) -> Self {
-        Self { answer, warnings: Vec::new(), auth: None, resolved, operation, route: None, cached: false, shown: None }
+        Self {
+            answer,
+            warnings: Vec::new(),
+            auth: None,
+            resolved,
+            operation,
+            route: None,
+            cached: false,
+            shown: None,
+            transfer: None,
+        }
     }
 }
 

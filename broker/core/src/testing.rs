@@ -20,6 +20,7 @@ use crate::{
     port::{
         keyring::{KeyStatus, Keyring, Step},
         seal::Quorum,
+        snapshots::{Receiving, Saving, Snapshots},
         storage::{
             Batch, Change, Check, Entry, Observer, Outcome, Revision, Snapshot, Storage, Watch, WatchEnd, Write,
         },
@@ -236,13 +237,13 @@ impl Keyring for Terms {
     }
 }
 
-/// Nobody: a seal without shares.
+/// Nobody: a seal without shares, over storage that is no file.
 #[derive(Debug, Default)]
 pub struct Nobody;
 
 impl Nobody {
     fn error() -> Error {
-        Error::new(ErrorKind::PreconditionFailed, "nobody holds a share")
+        Error::new(ErrorKind::PreconditionFailed, "nobody is there")
     }
 }
 
@@ -261,6 +262,17 @@ impl Quorum for Nobody {
     }
 
     async fn adopt(&self, _: &[Secret], _: u8, _: u8) -> Result<()> {
+        Err(Self::error())
+    }
+}
+
+#[async_trait]
+impl Snapshots for Nobody {
+    async fn save(&self) -> Result<Saving> {
+        Err(Self::error())
+    }
+
+    async fn receive(&self) -> Result<Box<dyn Receiving>> {
         Err(Self::error())
     }
 }

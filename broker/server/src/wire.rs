@@ -206,6 +206,7 @@ async fn broker(config: &Config, clock: Arc<dyn Clock>, metrics: &Metrics) -> Re
         seal: store.seal,
         keyring: store.keyring,
         quorum: store.quorum,
+        snapshots: store.snapshots,
         plugins: Arc::new(catalog),
         audit,
         clock,

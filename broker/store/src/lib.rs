@@ -8,12 +8,14 @@ pub mod barrier;
 pub mod engine;
 pub mod seal;
 pub mod sink;
+pub mod snapshot;
 
-use std::{fmt, io, sync::Arc, thread};
+use std::{fmt, io, path::Path, sync::Arc, thread};
 
 use warder_core::port::{
     keyring::Keyring,
     seal::{Quorum, Seal},
+    snapshots::Snapshots,
     storage::Storage,
 };
 
@@ -38,6 +40,8 @@ pub struct Store {
     pub quorum: Arc<dyn Quorum>,
     /// Core's keyring port: the terms behind that storage.
     pub keyring: Arc<dyn Keyring>,
+    /// Core's snapshot port: the whole store as a file.
+    pub snapshots: Arc<dyn Snapshots>,
     /// The same barrier.
     pub barrier: Arc<Barrier>,
 }
@@ -72,7 +76,14 @@ pub fn open(config: &StoreConfig) -> Result<Store, OpenError> {
     let barrier = Arc::new(Barrier::new(engine::open(&config.engine)?));
     let (seal, quorum) = wait(seal::open(config.seal, &barrier, config.engine.clone()))??;
     let (storage, keyring) = (Arc::clone(&barrier) as Arc<dyn Storage>, Arc::clone(&barrier) as Arc<dyn Keyring>);
-    Ok(Store { storage, seal, quorum, keyring, barrier })
+    let folder = match &config.engine {
+        EngineConfig::Memory => std::env::temp_dir(),
+        EngineConfig::Redb { path } => {
+            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new(".")).to_owned()
+        }
+    };
+    let snapshots = Arc::new(snapshot::Files { barrier: Arc::clone(&barrier), folder });
+    Ok(Store { storage, seal, quorum, keyring, snapshots, barrier })
 }
 
 /// Runs `work` on a thread of its own: the caller may or may not be inside a runtime.

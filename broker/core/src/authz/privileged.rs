@@ -1,7 +1,7 @@
 //! Paths that need `sudo` on top of the operation's capability.
 
-/// From `PathsSpecial.Root` of OpenBao's backends, and what a quorum of key shares does, which is open to
-/// update alone there. `*` at the end stands for any rest.
+/// From `PathsSpecial.Root` of OpenBao's backends, and what a quorum of key shares does and snapshots, which
+/// need no `sudo` there. `*` at the end stands for any rest.
 const PRIVILEGED: &[&str] = &[
     "auth/token/accessors",
     "auth/token/accessors/",
@@ -34,6 +34,8 @@ const PRIVILEGED: &[&str] = &[
     "sys/rotate/root/*",
     "sys/seal",
     "sys/step-down",
+    "sys/storage/raft/snapshot",
+    "sys/storage/raft/snapshot-force",
 ];
 
 /// Whether `path` needs `sudo` on top of the operation's capability. A list asks with its trailing
@@ -101,7 +103,7 @@ mod tests {
 
     /// The real server takes `update` alone for these.
     #[test]
-    fn what_a_quorum_does_needs_sudo_here() {
+    fn what_a_quorum_does_and_snapshots_need_sudo_here() {
         for path in [
             "sys/generate-root/attempt",
             "sys/generate-root/update",
@@ -111,6 +113,8 @@ mod tests {
             "sys/rekey/verify",
             "sys/rotate/root/init",
             "sys/rotate/root/update",
+            "sys/storage/raft/snapshot",
+            "sys/storage/raft/snapshot-force",
         ] {
             assert!(privileged(path), "{path}");
         }

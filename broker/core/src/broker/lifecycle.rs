@@ -10,7 +10,12 @@ use crate::{
     audit::{Entry, Outcome, Record},
     error::{Error, Result},
     identity::Peer,
-    port::{keyring::Step, seal::SealStatus, storage},
+    port::{
+        keyring::Step,
+        seal::SealStatus,
+        snapshots::{Found, Receiving},
+        storage,
+    },
     secret::Secret,
 };
 
@@ -78,6 +83,45 @@ impl Broker {
             Ok(status)
         }
         .await;
+        self.close(&entry, result).await
+    }
+
+    /// Puts a snapshot that was received in the place of all that is stored; with `dry_run` only
+    /// looks at it. What is under way ends first; nothing is served meanwhile.
+    ///
+    /// # Errors
+    /// As [`Receiving::commit`] and [`Receiving::check`]: then everything is as it was.
+    pub async fn restore(
+        &self,
+        id: &str,
+        peer: Peer,
+        mut received: Box<dyn Receiving>,
+        force: bool,
+        dry_run: bool,
+    ) -> Result<Found> {
+        let path = if force { "sys/storage/raft/snapshot-force" } else { "sys/storage/raft/snapshot" };
+        let mut entry = self.event(id, &peer, path);
+        entry.effects = !dry_run;
+        let _turn = self.turning.lock().await;
+        self.sys.audit.record(Record::open(&entry)).await?;
+        if dry_run {
+            return self.close(&entry, received.check().await).await;
+        }
+        self.turn(false);
+        let result = received.commit(force).await;
+        let result = match self.sys.seal.status().sealed {
+            true => {
+                self.sys.attempts.forget().await;
+                self.sys.audit.clear_salt();
+                self.closings.send_modify(|closings| *closings += 1);
+                result
+            }
+            // Also after a refusal: everything is as it was.
+            false => self.opened().await.and(result),
+        };
+        if let Ok(found) = &result {
+            tracing::warn!(snapshot.revision = found.revision, snapshot.records = found.records, "snapshot restored");
+        }
         self.close(&entry, result).await
     }
 

@@ -53,6 +53,7 @@ use crate::{
         backend::Plugins,
         keyring::Keyring,
         seal::{Quorum, Seal, SealStatus},
+        snapshots::Snapshots,
         storage::Storage,
         usage::{Calls, Footprint},
     },
@@ -115,6 +116,8 @@ pub struct Parts {
     pub keyring: Arc<dyn Keyring>,
     /// Those who hold shares of the root key.
     pub quorum: Arc<dyn Quorum>,
+    /// The whole store as a file.
+    pub snapshots: Arc<dyn Snapshots>,
     /// Loaded plugins.
     pub plugins: Arc<dyn Plugins>,
     /// Where records go.
@@ -162,7 +165,7 @@ impl Broker {
     /// or [`Broker::unseal`] opened it.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { storage, seal, keyring, quorum, plugins, audit, clock, config } = parts;
+        let Parts { storage, seal, keyring, quorum, snapshots, plugins, audit, clock, config } = parts;
         let cache = Cache::new(config.cache_bytes);
         storage.observe(cache.clone());
         let feed = Feed::new(config.feed.clone());
@@ -179,6 +182,7 @@ impl Broker {
             lockouts: Lockouts::new(config.failures),
             clock: clock.clone(),
             quorum,
+            snapshots,
             attempts: Attempts::default(),
         };
         let (gates, load) = (Gates::new(config.bounds), Load::new(config.requests));

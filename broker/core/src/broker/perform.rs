@@ -128,8 +128,8 @@ impl Broker {
             (Some(_), Err(_)) => self.reopen_doors(),
             (None, _) => {}
         }
-        let Served { answer, auth, warnings } = served?;
-        Ok(Reply { auth, ..admission.reply(answer, warnings, false) })
+        let Served { answer, auth, warnings, transfer } = served?;
+        Ok(Reply { auth, transfer, ..admission.reply(answer, warnings, false) })
     }
 
     /// Runs the plugin until its transaction commits without a conflict.

@@ -229,6 +229,7 @@ impl World {
             seal: Arc::new(SealDouble::default()),
             keyring: Arc::new(crate::testing::Terms::default()),
             quorum: Arc::new(crate::testing::Nobody),
+            snapshots: Arc::new(crate::testing::Nobody),
             plugins: Arc::new(PluginsDouble(backend.clone())),
             audit: Audit::start(sinks, clock.clone()).unwrap(),
             clock: clock.clone(),

@@ -5,5 +5,6 @@ pub mod backend;
 pub mod keyring;
 pub mod seal;
 pub mod sink;
+pub mod snapshots;
 pub mod storage;
 pub mod usage;

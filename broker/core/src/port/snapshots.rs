@@ -1,5 +1,10 @@
 //! Port: the whole store as one file, taken while it is used, and put back.
 
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
@@ -74,4 +79,36 @@ pub trait Snapshots: Send + Sync + 'static {
     /// # Errors
     /// `sealed`, `storage_full`.
     async fn receive(&self) -> Result<Box<dyn Receiving>>;
+}
+
+/// Which way a file goes.
+pub enum Way {
+    /// A snapshot that is received.
+    In(Box<dyn Receiving>),
+    /// One that is taken.
+    Out(Saving),
+}
+
+/// A file beside an answer, for the one who takes it.
+#[derive(Clone)]
+pub struct Transfer(Arc<Mutex<Option<Way>>>);
+
+impl Transfer {
+    /// With a file to take.
+    #[must_use]
+    pub fn new(way: Way) -> Self {
+        Self(Arc::new(Mutex::new(Some(way))))
+    }
+
+    /// The file, once.
+    #[must_use]
+    pub fn take(&self) -> Option<Way> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for Transfer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Transfer(..)")
+    }
 }

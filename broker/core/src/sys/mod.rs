@@ -11,6 +11,7 @@ mod policies;
 mod quorum;
 mod quotas;
 mod specs;
+mod snapshots;
 mod status;
 mod tokens;
 
@@ -31,6 +32,7 @@ use crate::{
         backend::Plugins,
         keyring::Keyring,
         seal::{Quorum, Seal},
+        snapshots::{Snapshots, Transfer},
     },
     quota::Quotas,
     request::{Answer, Auth, Fields, Operation, Operations},
@@ -62,7 +64,9 @@ pub struct Sys {
     pub clock: Arc<dyn Clock>,
     /// Those who hold shares.
     pub quorum: Arc<dyn Quorum>,
-    /// What they are doing.
+    /// The whole store as a file.
+    pub snapshots: Arc<dyn Snapshots>,
+    /// What those who hold shares are doing.
     pub attempts: Attempts,
 }
 
@@ -109,15 +113,17 @@ pub struct Served {
     pub auth: Option<Auth>,
     /// For people.
     pub warnings: Vec<String>,
+    /// A file that belongs to the answer.
+    pub transfer: Option<Transfer>,
 }
 
 impl Served {
     const fn nothing() -> Self {
-        Self { answer: Answer::Nothing, auth: None, warnings: Vec::new() }
+        Self { answer: Answer::Nothing, auth: None, warnings: Vec::new(), transfer: None }
     }
 
     const fn document(text: Secret) -> Self {
-        Self { answer: Answer::Document(text), auth: None, warnings: Vec::new() }
+        Self { answer: Answer::Document(text), auth: None, warnings: Vec::new(), transfer: None }
     }
 
     /// The page that was asked for of all names.
@@ -130,7 +136,7 @@ impl Served {
         if let Some(most @ 1..) = limit.as_ref().map(most).transpose()? {
             keys.truncate(usize::try_from(most).unwrap_or(usize::MAX));
         }
-        Ok(Self { answer: Answer::Names { keys }, auth: None, warnings: Vec::new() })
+        Ok(Self { answer: Answer::Names { keys }, auth: None, warnings: Vec::new(), transfer: None })
     }
 
     fn json<T: serde::Serialize>(value: &T) -> Result<Self> {
@@ -181,6 +187,7 @@ enum Handler {
     Seal,
     Specs,
     Unlock,
+    Snapshot,
 }
 
 /// One line of the table.
@@ -242,6 +249,8 @@ static ROUTES: &[Line] = &[
     line("sys/rotate/root/update", &[Operation::Update], Handler::RekeyShare),
     line("sys/rotate/root/verify", ATTEMPT, Handler::RekeyVerify),
     line("sys/seal", &[Operation::Update], Handler::Seal),
+    line("sys/storage/raft/snapshot", &[Operation::Read, Operation::Update], Handler::Snapshot),
+    line("sys/storage/raft/snapshot-force", &[Operation::Update], Handler::Snapshot),
 ];
 
 /// A path of the table, matched.
@@ -339,6 +348,7 @@ impl Sys {
             Handler::Root => quorum::root(self, ask).await,
             Handler::RootShare => quorum::root_share(self, ask).await,
             Handler::Rotate => keys::rotate(self).await,
+            Handler::Snapshot => snapshots::snapshot(self, ask).await,
             Handler::Seal => status::seal(self).await,
             Handler::Specs => specs::mounts(self, ask).await,
             Handler::Unlock => lockouts::unlock(self, ask),

@@ -126,7 +126,8 @@ pub(super) async fn root(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
 
 pub(super) async fn root_share(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
     let mut attempt = sys.attempts.root.lock().await;
-    let under_way = attempt.as_mut().ok_or_else(|| Error::new(ErrorKind::Conflict, "no root generation in progress"))?;
+    let under_way =
+        attempt.as_mut().ok_or_else(|| Error::new(ErrorKind::Conflict, "no root generation in progress"))?;
     let Some(shares) = under_way.given.take(sys, ask.fields, threshold(sys)?)? else {
         return root_status(sys, attempt.as_ref());
     };

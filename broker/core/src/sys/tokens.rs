@@ -88,7 +88,7 @@ pub(super) async fn create(sys: &Sys, ask: &Ask<'_>, orphan: bool) -> Result<Ser
             warnings.push(format!("Policy {name:?} does not exist"));
         }
     }
-    Ok(Served { answer: Answer::Nothing, auth: Some(auth), warnings })
+    Ok(Served { answer: Answer::Nothing, auth: Some(auth), warnings, transfer: None })
 }
 
 pub(super) async fn lookup(sys: &Sys, ask: &Ask<'_>, whose: Whose) -> Result<Served> {
@@ -99,7 +99,7 @@ pub(super) async fn lookup(sys: &Sys, ask: &Ask<'_>, whose: Whose) -> Result<Ser
 pub(super) async fn renew(sys: &Sys, ask: &Ask<'_>, whose: Whose) -> Result<Served> {
     let named = Chosen::of(ask, whose)?;
     let Issued { auth, warnings } = sys.tokens.renew(named.which(identity(ask)?), named.increment).await?;
-    Ok(Served { answer: Answer::Nothing, auth: Some(auth), warnings })
+    Ok(Served { answer: Answer::Nothing, auth: Some(auth), warnings, transfer: None })
 }
 
 pub(super) async fn revoke(sys: &Sys, ask: &Ask<'_>, whose: Whose) -> Result<Served> {

@@ -49,6 +49,7 @@ impl World {
             seal: Arc::new(Open),
             keyring: Arc::new(Terms::default()),
             quorum: Arc::new(Nobody),
+            snapshots: Arc::new(Nobody),
             plugins: Arc::new(OnePlugin),
             audit,
             clock: clock.clone(),

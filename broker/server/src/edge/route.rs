@@ -127,6 +127,11 @@ static ROUTES: &[Route] = routes! {
     open  "POST"   "/v1/sys/unseal" vault::sys::unseal, "Vault: give one key share";
     open  "GET"    "/v1/sys/leader" vault::sys::leader, "Vault: who leads";
     open  "GET"    "/v1/sys/internal/specs/openapi" openapi::vault, "Vault: this description, paths below /v1";
+    token "GET"    "/v1/sys/storage/raft/snapshot" vault::snapshot::save, "Vault: the whole store as a file";
+    token "PUT"    "/v1/sys/storage/raft/snapshot" vault::snapshot::restore, "Vault: put it back (?dry_run=true looks only)";
+    token "POST"   "/v1/sys/storage/raft/snapshot" vault::snapshot::restore, "Vault: put it back (?dry_run=true looks only)";
+    token "PUT"    "/v1/sys/storage/raft/snapshot-force" vault::snapshot::force, "Vault: put back that of another keyring";
+    token "POST"   "/v1/sys/storage/raft/snapshot-force" vault::snapshot::force, "Vault: put back that of another keyring";
     token "GET"    "/v1/{path...}" vault::read, "Vault: read, or list (?list=true)";
     token "LIST"   "/v1/{path...}" vault::list, "Vault: list";
     token "PUT"    "/v1/{path...}" vault::update, "Vault: create or update";

@@ -112,6 +112,12 @@ pub(crate) const ROUTES: &[Row] = &[
     ("POST", "/v1/sys/unseal", "/v1/sys/unseal", RESET, Open(200)),
     ("GET", "/v1/sys/leader", "/v1/sys/leader", "", Open(200)),
     ("GET", "/v1/sys/internal/specs/openapi", "/v1/sys/internal/specs/openapi", "", Guest(200)),
+    ("GET", "/v1/sys/storage/raft/snapshot", "/v1/sys/storage/raft/snapshot", "", Token(403, 200)),
+    // An empty body is no snapshot.
+    ("PUT", "/v1/sys/storage/raft/snapshot", "/v1/sys/storage/raft/snapshot", "", Token(403, 400)),
+    ("POST", "/v1/sys/storage/raft/snapshot", "/v1/sys/storage/raft/snapshot", "", Token(403, 400)),
+    ("PUT", "/v1/sys/storage/raft/snapshot-force", "/v1/sys/storage/raft/snapshot-force", "", Token(403, 400)),
+    ("POST", "/v1/sys/storage/raft/snapshot-force", "/v1/sys/storage/raft/snapshot-force", "", Token(403, 400)),
     ("GET", "/v1/{path...}", "/v1/secret/data/door", "", Token(403, 200)),
     ("LIST", "/v1/{path...}", "/v1/secret/metadata", "", Token(403, 200)),
     ("PUT", "/v1/{path...}", "/v1/secret/data/door", r#"{"data":{}}"#, Token(403, 200)),
@@ -197,6 +203,9 @@ const PATHS: &[Row] = &[
     ("DELETE", "sys/rotate/root/verify", "/v1/sys/rotate/root/verify", "", Token(403, 400)),
     ("POST", "sys/rotate", "/v1/sys/rotate", "", Token(403, 204)),
     ("POST", "sys/rotate/keyring", "/v1/sys/rotate/keyring", "", Token(403, 204)),
+    ("GET", "sys/storage/raft/snapshot", "/v1/sys/storage/raft/snapshot", "", Token(403, 200)),
+    ("POST", "sys/storage/raft/snapshot", "/v1/sys/storage/raft/snapshot", "", Token(403, 400)),
+    ("POST", "sys/storage/raft/snapshot-force", "/v1/sys/storage/raft/snapshot-force", "", Token(403, 400)),
     ("POST", "sys/seal", "/v1/sys/seal", "", Token(403, 204)),
 ];
 

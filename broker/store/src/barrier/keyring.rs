@@ -134,6 +134,22 @@ impl Keyring {
         Ok(next)
     }
 
+    /// Another keyring under the same root key.
+    pub(super) fn opened(&self, seal: &[u8], record: &[u8]) -> Result<Self, WrongKey> {
+        Self::open(self.root.clone(), seal.to_vec(), record)
+    }
+
+    /// With no count below that of the same key in `other`: what it encrypted since is not forgotten.
+    pub(super) fn counting(mut self, other: &Self) -> Self {
+        for term in &mut self.terms {
+            let same = other.terms.iter().find(|had| had.number == term.number && *had.key == *term.key);
+            if let Some(more) = same.map(Term::used).filter(|used| *used > term.used()) {
+                term.count(more);
+            }
+        }
+        self
+    }
+
     /// The same terms under another root key, with the seal's record that belongs to it.
     pub(super) fn under(&self, root: RootKey, seal: Vec<u8>) -> Result<Self> {
         Ok(Self { root, seal, ..self.copy()? })

@@ -26,7 +26,7 @@ use warder_core::{
     secret::Secret,
 };
 
-use crate::engine::{Engine, EngineError, Hold, RawBatch, RawWrite, Stored, Tally, View};
+use crate::engine::{Engine, EngineError, Hold, RawBatch, RawWrite, Source, Stored, Tally, View};
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -58,6 +58,25 @@ pub struct Barrier {
     /// Who works with what, so that no term is dropped under anybody.
     holds: Holds,
     rewrapping: Rewrapping,
+    /// Told of another record at [`SEAL_KEY`].
+    resealed: Mutex<Option<Resealed>>,
+}
+
+/// Takes the new record of the seal.
+type Resealed = Box<dyn Fn(&[u8]) + Send + Sync>;
+
+/// How long requests under way may take to end before a snapshot takes their place: 40 s.
+const ALONE_TRIES: u32 = 2_000;
+const ALONE_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// The keyring of a snapshot, opened.
+pub(crate) struct Known(Keyring);
+
+impl Known {
+    /// Whether this keyring made the record at `key` out of `bytes`.
+    pub(crate) fn marked(&self, key: &str, bytes: &[u8], record: &[u8]) -> bool {
+        self.0.decrypt(key, record.to_vec()).is_ok_and(|plain| plain.ct_eq(bytes))
+    }
 }
 
 /// Why the barrier did not open.
@@ -81,6 +100,7 @@ impl Barrier {
             observers: Mutex::default(),
             holds: Holds::default(),
             rewrapping: Rewrapping::default(),
+            resealed: Mutex::default(),
         }
     }
 
@@ -146,6 +166,80 @@ impl Barrier {
                 return Ok(());
             }
         }
+    }
+
+    /// Registers who is told of another seal.
+    pub(crate) fn on_reseal(&self, told: Resealed) {
+        *self.resealed.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+    }
+
+    /// # Errors
+    /// `sealed`.
+    pub(crate) fn is_open(&self) -> Result<()> {
+        keyring(&self.open).map(|_| ())
+    }
+
+    /// `bytes` as a record at `key`, which says that this keyring made it.
+    pub(crate) fn mark(&self, key: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+        keyring(&self.open)?.encrypt(key, bytes)
+    }
+
+    /// The keyring of a snapshot, when the root key in use opens it.
+    ///
+    /// # Errors
+    /// `sealed`.
+    pub(crate) fn known(&self, seal: &[u8], record: &[u8]) -> Result<Option<Known>> {
+        let current = keyring(&self.open)?;
+        Ok(current.opened(seal, record).ok().map(|other| Known(other.counting(&current))))
+    }
+
+    /// Puts all records of `source` in the place of what is stored. With the keyring that the
+    /// snapshot has, when it is known, the barrier is open afterwards; otherwise it is sealed, and
+    /// opened by what sealed the snapshot.
+    pub(crate) async fn replace_all(
+        &self,
+        floor: Revision,
+        seal: &[u8],
+        known: Option<Known>,
+        source: Source,
+    ) -> Result<()> {
+        let instead = match &known {
+            Some(Known(next)) => vec![raw(KEYRING_KEY, next.seal_up()?)],
+            None => Vec::new(),
+        };
+        let current = self.open.write().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(Error::sealed)?;
+        let done = match self.alone().await {
+            Ok(()) => self.engine.replace(source, floor, instead).await.map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        let revision = match done {
+            Ok(revision) => revision,
+            Err(error) => {
+                *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(current);
+                return Err(error);
+            }
+        };
+        drop(current);
+        if let Some(told) = &*self.resealed.lock().unwrap_or_else(PoisonError::into_inner) {
+            told(seal);
+        }
+        match known {
+            Some(Known(next)) => self.install(next.stored_at(revision)),
+            None => self.observers().iter().for_each(|observer| observer.forget()),
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody works with what is stored; nobody can begin to.
+    async fn alone(&self) -> Result<()> {
+        self.holds.fence();
+        for _ in 0..ALONE_TRIES {
+            if self.holds.are_gone() {
+                return Ok(());
+            }
+            tokio::time::sleep(ALONE_PAUSE).await;
+        }
+        Err(Error::new(ErrorKind::Unavailable, "requests under way did not end: try again"))
     }
 
     /// Forgets the keys and tells the observers to forget what they know.

@@ -73,6 +73,12 @@ impl Term {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Takes a greater count for the true one; nothing is encrypted before it was stored.
+    pub(super) fn count(&mut self, used: u64) {
+        self.used = AtomicU64::new(used.saturating_add(MARGIN));
+        self.stored = used;
+    }
+
     /// Whether the caller should store the count now; true for one caller at a time.
     pub(super) fn is_due(&self) -> bool {
         let used = self.used();

@@ -23,7 +23,8 @@ use warder_core::{
 };
 
 use super::{
-    Engine, EngineError, Exchange, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, RawBatch, RawWrite, Tally, View,
+    Engine, EngineError, Exchange, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, RawBatch, RawWrite, Source, Tally,
+    View,
     ring::{RING_BYTES, Ring},
 };
 
@@ -41,6 +42,10 @@ pub(crate) trait Ground: Send + 'static {
     /// Runs `work` over the newest state. `Ok(true)`: everything it wrote is made durable;
     /// otherwise nothing is. Answers with the newest view.
     fn group(&mut self, work: Work<'_>) -> Result<Arc<dyn View>, EngineError>;
+
+    /// Puts the records of `source` in the place of everything, under `revision`, durably or not at
+    /// all.
+    fn replace(&mut self, revision: Revision, source: &mut Source) -> Result<Arc<dyn View>, EngineError>;
 
     /// Called after `group` failed: makes the medium usable again and tells how it now stands.
     /// An error when what is durable cannot be known.
@@ -92,10 +97,9 @@ struct Shared {
     failures: AtomicU64,
 }
 
-struct Job {
-    batch: RawBatch,
-    news: Option<Arc<News>>,
-    answer: Answer,
+enum Job {
+    Batch(RawBatch, Waiting),
+    Replace(Source, Revision, oneshot::Sender<Result<Revision, EngineError>>),
 }
 
 type Answer = oneshot::Sender<Result<Outcome, EngineError>>;
@@ -136,7 +140,24 @@ impl Engine for Grouped {
         within_bounds(&batch)?;
         let (answer, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(EngineError::Closed)?;
-        jobs.send(Job { batch, news, answer }).await.map_err(|_| EngineError::Closed)?;
+        jobs.send(Job::Batch(batch, (news, answer))).await.map_err(|_| EngineError::Closed)?;
+        answered.await.map_err(|_| EngineError::Closed)?
+    }
+
+    async fn replace(
+        &self,
+        mut source: Source,
+        floor: Revision,
+        instead: Vec<RawWrite>,
+    ) -> Result<Revision, EngineError> {
+        let source: Source = Box::new(move || {
+            let Some((key, bytes)) = source()? else { return Ok(None) };
+            let other = instead.iter().find(|write| write.key == key).and_then(|write| write.bytes.clone());
+            Ok(Some((key, other.unwrap_or(bytes))))
+        });
+        let (answer, answered) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or(EngineError::Closed)?;
+        jobs.send(Job::Replace(source, floor, answer)).await.map_err(|_| EngineError::Closed)?;
         answered.await.map_err(|_| EngineError::Closed)?
     }
 
@@ -238,20 +259,48 @@ struct Verdicts {
 
 impl<G: Ground> Committer<G> {
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        while let Some(first) = queue.blocking_recv() {
-            let (batches, waiting) = gather(first, &mut queue);
-            let results = self.settle(&batches);
-            self.shared.count(&results);
-            // With what they hold, before anybody goes on.
-            drop(batches);
-            for ((news, answer), result) in waiting.into_iter().zip(results) {
-                if let (Some(news), Ok(Outcome::Committed(revision))) = (news, &result) {
-                    self.shared.observers().iter().for_each(|observer| observer.announced(*revision, &news));
-                }
+        let mut next = queue.blocking_recv();
+        while let Some(job) = next.take() {
+            match job {
+                Job::Batch(batch, waiting) => next = self.group(batch, waiting, &mut queue),
                 // A caller that went away needs no answer.
-                let _ = answer.send(result);
+                Job::Replace(mut source, floor, answer) => _ = answer.send(self.replace(&mut source, floor)),
+            }
+            if next.is_none() {
+                next = queue.blocking_recv();
             }
         }
+    }
+
+    /// Settles a batch and those that wait behind it. Answers with what came between them.
+    fn group(&mut self, batch: RawBatch, waiting: Waiting, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+        let (batches, waiting, other) = gather(batch, waiting, queue);
+        let results = self.settle(&batches);
+        self.shared.count(&results);
+        // With what they hold, before anybody goes on.
+        drop(batches);
+        for ((news, answer), result) in waiting.into_iter().zip(results) {
+            if let (Some(news), Ok(Outcome::Committed(revision))) = (news, &result) {
+                self.shared.observers().iter().for_each(|observer| observer.announced(*revision, &news));
+            }
+            // A caller that went away needs no answer.
+            let _ = answer.send(result);
+        }
+        other
+    }
+
+    fn replace(&mut self, source: &mut Source, floor: Revision) -> Result<Revision, EngineError> {
+        self.ready()?;
+        let shared = Arc::clone(&self.shared);
+        let observers = shared.observers();
+        let base = shared.newest().revision();
+        let revision = base.max(floor).saturating_add(1);
+        let result = self.ground.replace(revision, source);
+        let view = result.or_else(|error| self.salvage(error, base, revision))?;
+        shared.ring.compact(revision);
+        shared.reveal(view);
+        observers.iter().for_each(|observer| observer.forget());
+        Ok(revision)
     }
 
     fn settle(&mut self, batches: &[RawBatch]) -> Vec<Result<Outcome, EngineError>> {
@@ -376,19 +425,24 @@ fn words(error: EngineError) -> String {
     warder_core::error::Error::from(error).chain()
 }
 
-/// The first batch and those that wait behind it, within the bounds of a group.
-fn gather(first: Job, queue: &mut mpsc::Receiver<Job>) -> (Vec<RawBatch>, Vec<Waiting>) {
-    let mut bytes = size(&first.batch);
-    let (mut batches, mut waiting) = (vec![first.batch], vec![(first.news, first.answer)]);
+/// The first batch and those that wait behind it, within the bounds of a group; and what is no batch.
+fn gather(
+    first: RawBatch,
+    waiting: Waiting,
+    queue: &mut mpsc::Receiver<Job>,
+) -> (Vec<RawBatch>, Vec<Waiting>, Option<Job>) {
+    let mut bytes = size(&first);
+    let (mut batches, mut waiting) = (vec![first], vec![waiting]);
     while batches.len() < GROUP_BATCHES
         && bytes < GROUP_BYTES
         && let Ok(job) = queue.try_recv()
     {
-        bytes += size(&job.batch);
-        batches.push(job.batch);
-        waiting.push((job.news, job.answer));
+        let Job::Batch(batch, next) = job else { return (batches, waiting, Some(job)) };
+        bytes += size(&batch);
+        batches.push(batch);
+        waiting.push(next);
     }
-    (batches, waiting)
+    (batches, waiting, None)
 }
 
 fn size(batch: &RawBatch) -> usize {

@@ -11,7 +11,7 @@ use imbl::OrdMap;
 use warder_core::port::storage::Revision;
 
 use super::{
-    Engine, EngineConfig, EngineError, Exchange, RawWrite, Stored, View,
+    Engine, EngineConfig, EngineError, Exchange, RawWrite, Source, Stored, View,
     children::{self, Keys},
     group::{Draft, Ground, Grouped, Work},
     page,
@@ -45,6 +45,15 @@ impl Ground for Memory {
         if work(&mut draft)? {
             self.0 = draft;
         }
+        self.recover()
+    }
+
+    fn replace(&mut self, revision: Revision, source: &mut Source) -> Result<Arc<dyn View>, EngineError> {
+        let mut draft = State { records: Records::new(), revision };
+        while let Some((key, bytes)) = source()? {
+            draft.records.insert(key.as_bytes().into(), Arc::new(Stored { bytes, revision }));
+        }
+        self.0 = draft;
         self.recover()
     }
 

@@ -109,6 +109,14 @@ pub trait Engine: Send + Sync + 'static {
     /// As [`Engine::commit`].
     async fn announce(&self, batch: RawBatch, news: Option<Arc<News>>) -> Result<Outcome, EngineError>;
 
+    /// Puts the records of `source` in the place of all that is there, with `instead` in the place of
+    /// those with the same keys, in one commit whose revision is greater than `floor` and than every
+    /// one before. Observers are told to forget, and watches are compacted.
+    ///
+    /// # Errors
+    /// What the source and the medium say; everything is as it was then.
+    async fn replace(&self, source: Source, floor: Revision, instead: Vec<RawWrite>) -> Result<Revision, EngineError>;
+
     /// Registers an observer for life. May tell it to forget at any time. Blocks while a group is being written, so that no commit
     /// falls between the cracks; not to be called by an observer.
     fn observe(&self, observer: Arc<dyn Observer>);
@@ -122,6 +130,9 @@ pub trait Engine: Send + Sync + 'static {
     /// What it has done so far.
     fn tally(&self) -> Tally;
 }
+
+/// The next record of many, keys in order; none at the end.
+pub type Source = Box<dyn FnMut() -> Result<Option<(String, Vec<u8>)>, EngineError> + Send>;
 
 /// A consistent view of one revision.
 #[async_trait]

@@ -156,6 +156,11 @@ impl SealRecord {
     }
 }
 
+/// Whether this is the record of such a seal.
+pub(crate) fn is(record: &[u8], kind: &str) -> bool {
+    serde_json::from_slice::<SealRecord>(record).is_ok_and(|record| record.kind == kind)
+}
+
 /// The configured seal over `barrier`; a store that another kind initialized is refused.
 pub(crate) async fn open(
     config: SealConfig,

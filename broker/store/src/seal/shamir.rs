@@ -24,6 +24,12 @@ const SHARE_LEN: usize = ROOT_LEN + 1;
 pub(super) fn open(opening: Opening) -> Result<Opened, SealError> {
     let numbers = RwLock::new(opening.record.map(|record| record.numbers));
     let seal = Arc::new(Shamir { barrier: opening.barrier, numbers, attempt: Mutex::default() });
+    let weak = Arc::downgrade(&seal);
+    seal.barrier.on_reseal(Box::new(move |record| {
+        if let (Some(seal), Ok(record)) = (weak.upgrade(), SealRecord::decode(record, "shamir")) {
+            seal.count(record.numbers);
+        }
+    }));
     Ok((Arc::clone(&seal) as Arc<dyn Seal>, seal))
 }
 

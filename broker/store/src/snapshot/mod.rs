@@ -14,7 +14,7 @@ mod read;
 mod tar;
 mod write;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -44,17 +44,21 @@ struct Meta {
     state_bytes: u64,
 }
 
-/// Over a barrier.
-pub(crate) struct Files(pub(crate) Arc<Barrier>);
+/// Snapshots of what is behind a barrier.
+pub(crate) struct Files {
+    pub(crate) barrier: Arc<Barrier>,
+    /// Where what is received lies until it was looked at.
+    pub(crate) folder: PathBuf,
+}
 
 #[async_trait]
 impl Snapshots for Files {
     async fn save(&self) -> Result<Saving> {
-        write::save(Arc::clone(&self.0)).await
+        write::save(Arc::clone(&self.barrier)).await
     }
 
     async fn receive(&self) -> Result<Box<dyn Receiving>> {
-        self.0.is_open()?;
-        Ok(Box::new(read::Spool::new(Arc::clone(&self.0))?))
+        self.barrier.is_open()?;
+        Ok(Box::new(read::Spool::new(Arc::clone(&self.barrier), &self.folder)?))
     }
 }

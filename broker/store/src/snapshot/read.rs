@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _},
+    path::Path,
     sync::Arc,
 };
 
@@ -14,9 +15,12 @@ use warder_core::{
     port::snapshots::{Found, Receiving},
 };
 
-use super::{FORMAT, HEAD, MAX_BYTES, Meta, SUMS_KEY, tar, write::{digest, hex}};
+use super::{
+    FORMAT, HEAD, MAX_BYTES, Meta, SUMS_KEY, tar,
+    write::{digest, hex},
+};
 use crate::{
-    barrier::{Barrier, KEYRING_KEY, SEAL_KEY},
+    barrier::{Barrier, KEYRING_KEY, Known, SEAL_KEY},
     engine::{EngineError, MAX_KEY_BYTES, MAX_VALUE_BYTES},
 };
 
@@ -31,8 +35,8 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    pub(super) fn new(barrier: Arc<Barrier>) -> Result<Self> {
-        let file = tempfile::tempfile_in(barrier.folder()).map_err(spooling)?;
+    pub(super) fn new(barrier: Arc<Barrier>, folder: &Path) -> Result<Self> {
+        let file = tempfile::tempfile_in(folder).map_err(spooling)?;
         Ok(Self { barrier, file: Some(file), len: 0 })
     }
 
@@ -50,6 +54,13 @@ impl Spool {
         .map_err(Error::internal)?;
         self.file = Some(file);
         done
+    }
+
+    /// How it fits here, with its keyring if that is known.
+    fn compared(&self, parsed: &Parsed) -> Result<(Found, Option<Known>)> {
+        let known = self.barrier.known(&parsed.seal, &parsed.keyring)?;
+        let authentic = known.as_ref().is_some_and(|known| known.marked(SUMS_KEY, &parsed.sums, &parsed.sealed));
+        Ok((Found { same_keyring: known.is_some(), authentic, ..parsed.found.clone() }, known))
     }
 
     async fn parsed(&mut self) -> Result<Parsed> {
@@ -70,26 +81,33 @@ impl Receiving for Spool {
 
     async fn check(&mut self) -> Result<Found> {
         let parsed = self.parsed().await?;
-        Ok(self.barrier.compare(&parsed.found, &parsed.seal, &parsed.keyring, &parsed.sums, &parsed.sealed, SUMS_KEY))
+        Ok(self.compared(&parsed)?.0)
     }
 
     async fn commit(mut self: Box<Self>, force: bool) -> Result<Found> {
         let parsed = self.parsed().await?;
-        let (seal, keyring) = (parsed.seal, parsed.keyring);
-        let found = self.barrier.compare(&parsed.found, &seal, &keyring, &parsed.sums, &parsed.sealed, SUMS_KEY);
-        if !found.same_keyring && !force {
-            let words = "the snapshot was taken under another root key: forced, it brings its own seal with it, and is \
-                         opened by the shares of that time";
-            return Err(Error::new(ErrorKind::PreconditionFailed, words));
-        }
-        if found.same_keyring && !found.authentic {
-            return Err(refused(bad("its checksums do not carry the mark of its keyring")));
+        let (found, known) = self.compared(&parsed)?;
+        match &known {
+            Some(_) if !found.authentic => {
+                return Err(refused(bad("its checksums do not carry the mark of its keyring")));
+            }
+            None if !force => return Err(precondition(ANOTHER)),
+            None if !parsed.seal_is("shamir") => return Err(precondition(SHARELESS)),
+            _ => {}
         }
         let file = self.file.take().ok_or_else(|| Error::internal("an earlier step was dropped"))?;
         let records = Records::open(file, found.state_bytes).map_err(refused)?;
-        self.barrier.replace_all(found.revision, &seal, &keyring, found.same_keyring, records.source()).await?;
+        self.barrier.replace_all(found.revision, &parsed.seal, known, records.source()).await?;
         Ok(Found { restored: true, ..found })
     }
+}
+
+const ANOTHER: &str = "the snapshot was taken under another root key: forced, it brings its own seal with it, and is opened \
+                       by the shares of that time";
+const SHARELESS: &str = "the snapshot was taken under a seal without shares, and its key is not in it";
+
+fn precondition(words: &'static str) -> Error {
+    Error::new(ErrorKind::PreconditionFailed, words)
 }
 
 fn spooling(error: io::Error) -> Error {
@@ -116,6 +134,12 @@ struct Parsed {
     keyring: Vec<u8>,
     sums: Vec<u8>,
     sealed: Vec<u8>,
+}
+
+impl Parsed {
+    fn seal_is(&self, kind: &str) -> bool {
+        crate::seal::is(&self.seal, kind)
+    }
 }
 
 fn parse(file: &mut File) -> io::Result<Parsed> {
@@ -195,7 +219,11 @@ fn small(input: &mut impl Read, name: &str) -> io::Result<Vec<u8>> {
 
 fn pad(input: &mut impl Read, size: u64) -> io::Result<()> {
     let mut rest = vec![0; tar::padding(size)];
-    input.read_exact(&mut rest)
+    input.read_exact(&mut rest)?;
+    if rest.iter().any(|byte| *byte != 0) {
+        return Err(bad("something is between its parts"));
+    }
+    Ok(())
 }
 
 /// The next record; none at the end.
@@ -246,7 +274,8 @@ impl Records {
 
     fn source(mut self) -> crate::engine::Source {
         Box::new(move || {
-            record(&mut self.input).map_err(|error| EngineError::Damaged { what: format!("the received snapshot: {error}") })
+            record(&mut self.input)
+                .map_err(|error| EngineError::Damaged { what: format!("the received snapshot: {error}") })
         })
     }
 }

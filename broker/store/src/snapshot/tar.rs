@@ -19,14 +19,11 @@ pub(super) fn header(name: &str, size: u64, seconds: u64) -> [u8; BLOCK] {
     block
 }
 
-/// Name and size; none when it is not such a header.
+/// Name and size; none when [`header`] would not have written it, to the last byte.
 pub(super) fn parse(block: &[u8; BLOCK]) -> Option<(String, u64)> {
-    let stated = octal(block.get(148..156)?)?;
-    if stated != u64::from(checksum(block)) || block.get(257..262)? != b"ustar" || !matches!(block[156], b'0' | 0) {
-        return None;
-    }
-    let name = block.get(..100)?.split(|byte| *byte == 0).next()?;
-    Some((std::str::from_utf8(name).ok()?.to_owned(), octal(block.get(124..136)?)?))
+    let name = std::str::from_utf8(block.get(..100)?.split(|byte| *byte == 0).next()?).ok()?;
+    let (size, seconds) = (octal(block.get(124..136)?)?, octal(block.get(136..148)?)?);
+    (header(name, size, seconds) == *block).then(|| (name.to_owned(), size))
 }
 
 /// Bytes that follow a file of this size.

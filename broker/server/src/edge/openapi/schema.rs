@@ -379,6 +379,20 @@ fn sys() -> Group {
             })),
         ),
         ("Init", only(json!({ "shares": shares, "threshold": shares }))),
+        ("ShareOf", open(json!({ "nonce": text(), "key": text() }))),
+        ("Snapshot", json!({ "type": "string", "format": "binary" })),
+        (
+            "Restoring",
+            object(json!({ "data": object(json!({
+                "revision": count(),
+                "records": count(),
+                "state_bytes": count(),
+                "created_at": text(),
+                "same_keyring": flag(),
+                "authentic": flag(),
+                "restored": flag(),
+            })) })),
+        ),
         ("VaultInit", open(json!({ "secret_shares": shares, "secret_threshold": shares }))),
         (
             "Unseal",

@@ -237,6 +237,25 @@ pub(super) static ROWS: &[Row] = &[
         .query(&["mount"])
         .optional()
         .errors(&[404]),
+    row("GET", "/v1/sys/storage/raft/snapshot", "vault.snapshot", &[(200, "Snapshot")])
+        .media("application/gzip")
+        .errors(&[413, 503]),
+    row("PUT", "/v1/sys/storage/raft/snapshot", "vault.snapshot.restore.put", RESTORED)
+        .query(&["dry_run"])
+        .body(&[("application/gzip", "Snapshot")])
+        .errors(RESTORING),
+    row("POST", "/v1/sys/storage/raft/snapshot", "vault.snapshot.restore", RESTORED)
+        .query(&["dry_run"])
+        .body(&[("application/gzip", "Snapshot")])
+        .errors(RESTORING),
+    row("PUT", "/v1/sys/storage/raft/snapshot-force", "vault.snapshot.force.put", RESTORED)
+        .query(&["dry_run"])
+        .body(&[("application/gzip", "Snapshot")])
+        .errors(RESTORING),
+    row("POST", "/v1/sys/storage/raft/snapshot-force", "vault.snapshot.force", RESTORED)
+        .query(&["dry_run"])
+        .body(&[("application/gzip", "Snapshot")])
+        .errors(RESTORING),
     row("GET", "/v1/{path...}", "vault.read", &[(200, "Envelope")]).errors(&[404, 405, 502]),
     row("LIST", "/v1/{path...}", "vault.list", &[(200, "Envelope")]).errors(&[404, 405, 502]),
     row("PUT", "/v1/{path...}", "vault.write.put", &[(200, "Envelope"), (204, "")])
@@ -250,6 +269,10 @@ pub(super) static ROWS: &[Row] = &[
         .errors(&[404, 405, 502]),
     row("DELETE", "/v1/{path...}", "vault.delete", &[(200, "Envelope"), (204, "")]).errors(&[404, 405, 502]),
 ];
+
+/// Put back, or looked at.
+const RESTORED: &[(u16, &str)] = &[(200, "Restoring"), (204, "")];
+const RESTORING: &[u16] = &[413, 500, 503, 504, 507];
 
 /// A write of the broker's own paths, by both methods.
 macro_rules! writes {
@@ -429,6 +452,104 @@ static OWN: &[&[Row]] = &[
     &[reads("sys/key-status", "vault.key-status", "The keys, and how far old values were moved")],
     &writes!("sys/rotate", "vault.rotate", NOTHING, "Encrypt what is written from now on under a new key"),
     &writes!("sys/rotate/keyring", "vault.rotate.keyring", NOTHING, "The same"),
+    &[
+        reads("sys/generate-root/attempt", "vault.generate-root.status", "How far making a root token has come"),
+        deletes("sys/generate-root/attempt", "vault.generate-root.cancel", "Give up making a root token"),
+    ],
+    &writes!(
+        "sys/generate-root/attempt",
+        "vault.generate-root.begin",
+        ENVELOPE,
+        "Begin making a root token",
+        may_have(&[(JSON, "Fields")])
+    ),
+    &writes!(
+        "sys/generate-root/update",
+        "vault.generate-root.share",
+        ENVELOPE,
+        "Give one key share for it",
+        body(&[(JSON, "ShareOf")])
+    ),
+    &[
+        reads(
+            "sys/generate-root-token/attempt",
+            "vault.generate-root-token.status",
+            "How far making a root token has come",
+        ),
+        deletes("sys/generate-root-token/attempt", "vault.generate-root-token.cancel", "Give up making a root token"),
+    ],
+    &writes!(
+        "sys/generate-root-token/attempt",
+        "vault.generate-root-token.begin",
+        ENVELOPE,
+        "Begin making a root token",
+        may_have(&[(JSON, "Fields")])
+    ),
+    &writes!(
+        "sys/generate-root-token/update",
+        "vault.generate-root-token.share",
+        ENVELOPE,
+        "Give one key share for it",
+        body(&[(JSON, "ShareOf")])
+    ),
+    &[
+        reads("sys/rekey/init", "vault.rekey.status", "How far making new key shares has come"),
+        deletes("sys/rekey/init", "vault.rekey.cancel", "Give up making new key shares"),
+    ],
+    &writes!(
+        "sys/rekey/init",
+        "vault.rekey.begin",
+        ENVELOPE,
+        "Begin making new key shares",
+        may_have(&[(JSON, "Fields")])
+    ),
+    &writes!(
+        "sys/rekey/update",
+        "vault.rekey.share",
+        ENVELOPE,
+        "Give one key share for it",
+        body(&[(JSON, "ShareOf")])
+    ),
+    &[
+        reads("sys/rekey/verify", "vault.rekey.verify.status", "How far verifying the new shares has come"),
+        deletes("sys/rekey/verify", "vault.rekey.verify.again", "Begin to verify them again"),
+    ],
+    &writes!(
+        "sys/rekey/verify",
+        "vault.rekey.verify",
+        ENVELOPE,
+        "Give one of the new shares back",
+        body(&[(JSON, "ShareOf")])
+    ),
+    &[
+        reads("sys/rotate/root/init", "vault.rotate.root.status", "How far making new key shares has come"),
+        deletes("sys/rotate/root/init", "vault.rotate.root.cancel", "Give up making new key shares"),
+    ],
+    &writes!(
+        "sys/rotate/root/init",
+        "vault.rotate.root.begin",
+        ENVELOPE,
+        "Begin making new key shares",
+        may_have(&[(JSON, "Fields")])
+    ),
+    &writes!(
+        "sys/rotate/root/update",
+        "vault.rotate.root.share",
+        ENVELOPE,
+        "Give one key share for it",
+        body(&[(JSON, "ShareOf")])
+    ),
+    &[
+        reads("sys/rotate/root/verify", "vault.rotate.root.verify.status", "How far verifying the new shares has come"),
+        deletes("sys/rotate/root/verify", "vault.rotate.root.verify.again", "Begin to verify them again"),
+    ],
+    &writes!(
+        "sys/rotate/root/verify",
+        "vault.rotate.root.verify",
+        ENVELOPE,
+        "Give one of the new shares back",
+        body(&[(JSON, "ShareOf")])
+    ),
     &writes!("sys/seal", "vault.seal", NOTHING, "Close the barrier"),
 ];
 

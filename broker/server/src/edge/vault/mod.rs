@@ -2,6 +2,7 @@
 
 mod envelope;
 pub(super) mod keys;
+pub(super) mod snapshot;
 pub(super) mod sys;
 
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, Tabl
 use warder_core::port::storage::Revision;
 
 use super::{
-    Engine, EngineConfig, EngineError, Exchange, RawWrite, Stored, View,
+    Engine, EngineConfig, EngineError, Exchange, RawWrite, Source, Stored, View,
     children::{self, Keys},
     group::{Draft, Ground, Grouped, Work},
     memory::text,
@@ -110,6 +110,20 @@ impl<P: Place> Ground for Redb<P> {
         if let Some(revision) = revision {
             txn.open_table(META).map_err(written)?.insert("revision", revision).map_err(written)?;
         }
+        txn.commit().map_err(written)?;
+        newest(database)
+    }
+
+    fn replace(&mut self, revision: Revision, source: &mut Source) -> Result<Arc<dyn View>, EngineError> {
+        let database = self.database.as_ref().ok_or(EngineError::Closed)?;
+        let txn = database.begin_write().map_err(written)?;
+        txn.delete_table(RECORDS).map_err(written)?;
+        let mut draft = RedbDraft { records: txn.open_table(RECORDS).map_err(written)?, revision: None };
+        while let Some((key, bytes)) = source()? {
+            draft.put(&key, revision, &bytes)?;
+        }
+        drop(draft);
+        txn.open_table(META).map_err(written)?.insert("revision", revision).map_err(written)?;
         txn.commit().map_err(written)?;
         newest(database)
     }

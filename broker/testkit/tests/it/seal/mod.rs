@@ -3,6 +3,7 @@
 
 mod quorum;
 mod rotation;
+mod snapshots;
 
 use std::{
     path::Path,

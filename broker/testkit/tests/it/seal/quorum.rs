@@ -134,7 +134,8 @@ fn new_shares_open_the_barrier_and_old_ones_do_not() -> Result {
         assert_eq!(bao(&["-status"], "")?.done()?.value("Started")?, "false");
         bao(&["-init", "-key-shares=2", "-key-threshold=3"], "")?.refused("threshold")?;
         bao(&["-init", "-key-shares=1", "-key-threshold=1", "-pgp-keys=nobody"], "")?.refused("")?;
-        let said = bao(&["-init", &format!("-key-shares={}", new.0), &format!("-key-threshold={}", new.1)], "")?.done()?;
+        let said =
+            bao(&["-init", &format!("-key-shares={}", new.0), &format!("-key-threshold={}", new.1)], "")?.done()?;
         bao(&["-init", "-key-shares=1", "-key-threshold=1"], "")?.refused("already in progress")?;
         let nonce = format!("-nonce={}", nonce(&said)?);
         bao(&["-nonce=other", "-"], &shares[0])?.refused("incorrect nonce")?;
