@@ -10,8 +10,8 @@ mod mounts;
 mod policies;
 mod quorum;
 mod quotas;
-mod specs;
 mod snapshots;
+mod specs;
 mod status;
 mod tokens;
 

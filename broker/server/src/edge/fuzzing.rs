@@ -101,7 +101,7 @@ pub fn version_list(text: &str) -> Result<String, Error> {
 /// # Errors
 /// `invalid_request` at `key`.
 pub fn share(text: &Secret) -> Result<Secret, Error> {
-    vault::keys::share(text)
+    warder_core::sys::share(text)
 }
 
 /// gRPC's way to say a timeout.
@@ -121,7 +121,10 @@ pub fn known(document: &Secret) {
 }
 
 /// The edge before a broker, without a socket.
-pub struct Server(Arc<Edge>, tokio::sync::watch::Sender<bool>);
+pub struct Server(
+    Arc<Edge>,
+    #[expect(dead_code, reason = "without it the edge would stop")] tokio::sync::watch::Sender<bool>,
+);
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
