@@ -2,10 +2,12 @@
 //! it does not, and how it keeps a token alive.
 
 mod calls;
+mod effects;
 mod relay;
 mod renewal;
 mod repetition;
 mod tls;
+mod watch;
 
 use std::time::Duration;
 
