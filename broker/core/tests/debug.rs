@@ -35,6 +35,7 @@ const MARK: &str = "cAnArY7f3a91";
 /// Types that print themselves by hand and whose fields are all named here, as the source shows
 /// them; `None`: they have a row in [`shown`].
 const BY_HAND: &[(&str, Option<&[&str]>)] = &[
+    ("Attempts", Some(&[])),
     ("Barrier", Some(&["sealed"])),
     ("Broker", Some(&["open"])),
     ("Cache", None),
