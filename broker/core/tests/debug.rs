@@ -44,23 +44,28 @@ const BY_HAND: &[(&str, Option<&[&str]>)] = &[
     ("CreateToken", None),
     ("Dev", Some(&["listen", "data_dir"])),
     ("Entry", None),
+    ("Exporter", Some(&["config"])),
     ("Feed", Some(&["config"])),
     ("Fields", None),
     ("Item", Some(&["revision", "news"])),
     ("Lifted", None),
+    ("Listener", Some(&["listening"])),
     ("Mounts", Some(&[])),
+    ("Open", Some(&["span"])),
     ("Parts", Some(&["config"])),
+    ("Place", Some(&[])),
     ("Place", Some(&["prefix", "seen"])),
     ("PluginAnswer", None),
     ("Route", Some(&[])),
-    ("Running", Some(&["address"])),
+    ("Running", Some(&[])),
+    ("Running", Some(&["listening"])),
     ("Secret", None),
     ("Store", Some(&["barrier"])),
     ("Sys", Some(&[])),
     ("Tokens", Some(&["config"])),
     ("Transaction", Some(&["prefix", "reads", "writes"])),
     ("Watch", Some(&["place"])),
-    ("Wired", Some(&["address"])),
+    ("Wired", Some(&["listeners"])),
 ];
 
 /// Each type of core that a test can make, with the mark wherever a secret can be.
@@ -175,10 +180,13 @@ fn every_type_that_can_hold_a_secret_and_prints_itself_is_known_here() {
         }
         let Some(fields) = prints else { continue };
         by_hand.insert(name.as_str());
-        match BY_HAND.iter().find(|(known, _)| known == name).map(|(_, fields)| fields) {
-            Some(Some(known)) if fields == known => {}
-            Some(None) if rows.contains(name.as_str()) => {}
-            _ => wrong.push(format!("{name} in {file} can hold a secret and prints {fields:?} by hand: give it a row")),
+        // Two types of different crates may have one name, and a row each.
+        let known = BY_HAND.iter().filter(|(known, _)| known == name).any(|(_, known)| match known {
+            Some(known) => fields == known,
+            None => rows.contains(name.as_str()),
+        });
+        if !known {
+            wrong.push(format!("{name} in {file} can hold a secret and prints {fields:?} by hand: give it a row"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
