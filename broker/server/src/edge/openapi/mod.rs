@@ -69,6 +69,14 @@ fn unexpected() -> Refusal {
 
 /// What is the same for everybody, made once.
 static NATIVE: LazyLock<Value> = LazyLock::new(|| {
+    let mut whole = frame();
+    whole["paths"] = Value::Object(paths());
+    whole["components"] = components();
+    whole
+});
+
+/// Every operation, by path.
+fn paths() -> Map<String, Value> {
     let mut paths = Map::new();
     for route in route::routes() {
         if let Some(row) = table::ROWS.iter().find(|row| (row.method, row.pattern) == (route.method, route.pattern)) {
@@ -78,6 +86,25 @@ static NATIVE: LazyLock<Value> = LazyLock::new(|| {
     for (pattern, row) in own_paths() {
         operation::add(&mut paths, &format!("/v1/{pattern}"), row, false, row.doc);
     }
+    paths
+}
+
+/// What operations refer to.
+fn components() -> Value {
+    json!({
+        "schemas": schema::all(),
+        "parameters": parameter::all(),
+        "headers": parameter::headers(),
+        "responses": operation::problems(),
+        "securitySchemes": {
+            "bearer": { "type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <token>`" },
+            "token": { "type": "apiKey", "in": "header", "name": "X-Vault-Token", "description": "The same token, as Vault's clients send it." },
+        },
+    })
+}
+
+/// What the document is, without its operations.
+fn frame() -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -89,19 +116,8 @@ static NATIVE: LazyLock<Value> = LazyLock::new(|| {
         },
         "servers": [{ "url": "/" }],
         "security": operation::security(false),
-        "paths": paths,
-        "components": {
-            "schemas": schema::all(),
-            "parameters": parameter::all(),
-            "headers": parameter::headers(),
-            "responses": operation::problems(),
-            "securitySchemes": {
-                "bearer": { "type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <token>`" },
-                "token": { "type": "apiKey", "in": "header", "name": "X-Vault-Token", "description": "The same token, as Vault's clients send it." },
-            },
-        },
     })
-});
+}
 
 const INTRODUCTION: &str = "Warder's own API is below `/api/v1`, the Vault-compatible one below `/v1`.\n\n\
     A parameter with `x-warder-rest` takes the rest of the path: its slashes are sent as they are, never as `%2F`, \

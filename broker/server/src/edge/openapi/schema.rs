@@ -509,25 +509,21 @@ fn limits() -> Group {
 }
 
 fn vault_requests() -> Group {
-    let paths = || json!({ "anyOf": [texts(), text()] });
-    let capabilities = |mut of: Value| {
-        of["paths"] = paths();
-        open(of)
-    };
-    let (token, accessor) = (|| json!({ "token": text() }), || json!({ "accessor": text() }));
-    let renewing = |mut of: Value| {
-        of["increment?"] = span(false);
-        open(of)
+    let paths = || ("paths", json!({ "anyOf": [texts(), text()] }));
+    let increment = || ("increment?", span(false));
+    let of = |what: Option<&str>, more: (&str, Value)| {
+        let named = what.map(|what| (what, text())).into_iter().chain([more]);
+        open(Value::Object(named.map(|(name, schema)| (name.to_owned(), schema)).collect()))
     };
     vec![
         ("Fields", json!({ "type": "object", "additionalProperties": true, "description": "What the path takes." })),
         ("VaultNewToken", open(new_token(false))),
-        ("OfToken", renewing(token())),
-        ("OfAccessor", renewing(accessor())),
-        ("OfSelf", renewing(json!({}))),
-        ("CapabilitiesOfToken", capabilities(token())),
-        ("CapabilitiesOfAccessor", capabilities(accessor())),
-        ("CapabilitiesOfSelf", capabilities(json!({}))),
+        ("OfToken", of(Some("token"), increment())),
+        ("OfAccessor", of(Some("accessor"), increment())),
+        ("OfSelf", of(None, increment())),
+        ("CapabilitiesOfToken", of(Some("token"), paths())),
+        ("CapabilitiesOfAccessor", of(Some("accessor"), paths())),
+        ("CapabilitiesOfSelf", of(None, paths())),
         ("VaultNewPolicy", open(json!({ "policy": { "type": "string", "minLength": 1 } }))),
     ]
 }
