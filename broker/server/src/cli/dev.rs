@@ -17,7 +17,7 @@ use warder_core::{broker::Broker, error::Error, identity::Peer, secret::Secret};
 
 use super::{failure::Failure, output, serve::Signals};
 use crate::{
-    config::{self, AuditConfig, Config, ListenerConfig, SealConfig, SealKind, StorageConfig, StorageKind},
+    config::{self, AuditConfig, Config, ListenerConfig, LoadConfig, SealConfig, SealKind, StorageConfig, StorageKind},
     telemetry::{self, LogFormat},
     wire,
 };
@@ -99,6 +99,8 @@ impl Dev {
             seal: SealConfig { kind: SealKind::Dev },
             audit: [("dev".to_owned(), sink)].into(),
             unpinned: self.plugins.clone(),
+            // Who develops has wrong tokens, and one address.
+            load: LoadConfig { failures: 0, ..LoadConfig::default() },
             ..Config::default()
         }
     }

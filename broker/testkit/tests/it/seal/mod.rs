@@ -162,7 +162,7 @@ fn until(what: &str, done: impl Fn() -> Result<bool>) -> Result {
         if start.elapsed() > std::time::Duration::from_secs(30) {
             return Err(format!("not in 30 s: {what}").into());
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
     }
     Ok(())
 }

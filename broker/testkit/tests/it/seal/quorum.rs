@@ -225,7 +225,7 @@ fn a_kill_at_any_moment_leaves_one_set_of_shares() -> Result {
         thread::scope(|scope| -> Result {
             // The answer may or may not come.
             scope.spawn(|| _ = give(&made[1]));
-            thread::sleep(pause);
+            thread::park_timeout(pause);
             place.warder.take().ok_or_else(|| Failure::from("it does not run"))?.kill()?;
             Ok(())
         })?;

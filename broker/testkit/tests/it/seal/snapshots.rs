@@ -228,7 +228,7 @@ fn a_snapshot_under_writers_is_one_state() -> Result {
             Ok(())
         });
         let shots = (0..4).map(|_| {
-            thread::sleep(Duration::from_millis(100));
+            thread::park_timeout(Duration::from_millis(100));
             save(&root)
         });
         let shots = shots.collect();
@@ -270,7 +270,7 @@ fn a_kill_in_a_restore_leaves_the_old_state_or_the_new() -> Result {
         let pause = Duration::from_micros(random.below(60_000));
         thread::scope(|scope| -> Result {
             scope.spawn(|| _ = root.post(SNAPSHOT).body(bytes.clone()).send());
-            thread::sleep(pause);
+            thread::park_timeout(pause);
             place.warder.take().ok_or_else(|| Failure::from("it does not run"))?.kill()?;
             Ok(())
         })?;
