@@ -38,7 +38,10 @@ pub(super) fn of_path(pattern: &str) -> Vec<Value> {
 
 fn capture(pattern: &str, name: &str) -> Value {
     match name.strip_suffix("...") {
-        Some("name") => reference("parameters", "policy"),
+        Some("name") if pattern.contains("policies") => reference("parameters", "policy"),
+        Some(rest) if rest != "path" => {
+            one("path", rest, path_schema(), "The rest of the path: slashes are sent as they are.")
+        }
         Some(_) => reference("parameters", "path"),
         None if pattern.contains("policies") => reference("parameters", "policy"),
         None => reference("parameters", name),
@@ -116,7 +119,7 @@ fn one(place: &str, wire: &str, schema: Value, doc: &str) -> Value {
     let required = place == "path" || schema == json!({ "type": "string", "enum": ["true"] });
     let mut parameter =
         json!({ "name": wire, "in": place, "required": required, "schema": schema, "description": doc });
-    if place == "path" && wire == "path" {
+    if place == "path" && parameter["schema"] == path_schema() {
         parameter["x-warder-rest"] = json!(true);
     }
     parameter
