@@ -24,6 +24,8 @@ use axum::{
 };
 use prost::Message as _;
 use ring::digest;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::{
     codegen::Service,
     server::{NamedService, UnaryService},
@@ -35,7 +37,10 @@ use warder_proto::{
 };
 use warder_testkit::{Failure, Process, Result};
 
-use crate::floor::{Floor, Shape, Written};
+use crate::{
+    floor::{Floor, Shape, Written},
+    wire::Certificate,
+};
 
 /// Serves until it is killed; prints its address first.
 pub(crate) async fn serve(what: &str, arguments: &[String]) -> Result {
@@ -48,6 +53,10 @@ pub(crate) async fn serve(what: &str, arguments: &[String]) -> Result {
     }
     let router = match (what, arguments) {
         ("answer", [file]) => answer(Path::new(file))?,
+        ("tls-answer", [file, certificate, key]) => {
+            let certificate = Certificate { file: certificate.into(), key: key.into() };
+            return tls(answer(Path::new(file))?, certificate.acceptor()?).await;
+        }
         ("recorded", [file, line, log]) => recorded(Path::new(file), Path::new(line), Path::new(log))?,
         ("writes", [directory, shape]) => writes(Path::new(directory), shape)?,
         _ => return Err(format!("there is no bare server {what:?} of {} arguments", arguments.len()).into()),
@@ -55,6 +64,44 @@ pub(crate) async fn serve(what: &str, arguments: &[String]) -> Result {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     writeln!(io::stdout(), "{}", listener.local_addr()?)?;
     Ok(axum::serve(listener, router).await?)
+}
+
+/// Serves over TLS. Handshakes come one after another: the load makes its connections once.
+async fn tls(router: Router, acceptor: TlsAcceptor) -> Result {
+    let listener = Tls { plain: tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, acceptor };
+    writeln!(io::stdout(), "{}", listener.plain.local_addr()?)?;
+    Ok(axum::serve(listener, router).await?)
+}
+
+struct Tls {
+    plain: tokio::net::TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+impl Tls {
+    async fn next(&self) -> io::Result<(TlsStream<TcpStream>, SocketAddr)> {
+        let (stream, from) = self.plain.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok((self.acceptor.accept(stream).await?, from))
+    }
+}
+
+impl axum::serve::Listener for Tls {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            match self.next().await {
+                Ok(accepted) => return accepted,
+                Err(why) => eprintln!("a connection was not accepted: {why}"),
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.plain.local_addr()
+    }
 }
 
 /// The file's bytes at every path.

@@ -10,12 +10,13 @@ use crate::{
     load::{Exchange, Figures, Load, read},
     rounds::{Side, alternate, shown},
     server,
+    wire::Peer,
 };
 
 const CONNECTIONS: usize = 64;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(3);
-const TARGET: &str = "/api/v1/secrets/database/postgres";
+pub(crate) const TARGET: &str = "/api/v1/secrets/database/postgres";
 
 /// Measures and prints.
 pub(crate) async fn run() -> Result {
@@ -24,10 +25,10 @@ pub(crate) async fn run() -> Result {
     let (synced, synced_exchange) = prepare(&directory.path().join("synced"), "always")?;
     let body = exchange.holds.clone();
     let (process, address) = bare::start("answer", &[bare::answer_file(directory.path(), &body)?.as_os_str()])?;
-    let bare = Load::same(address, CONNECTIONS, &exchange);
+    let bare = Load::same(Peer::plain(address), CONNECTIONS, &exchange);
     let (recording, recorded) = recorded(directory.path(), &exchange)?;
-    let default = Load::same(written.address(), CONNECTIONS, &exchange);
-    let always = Load::same(synced.address(), CONNECTIONS, &synced_exchange);
+    let default = Load::same(Peer::plain(written.address()), CONNECTIONS, &exchange);
+    let always = Load::same(Peer::plain(synced.address()), CONNECTIONS, &synced_exchange);
     let mut sides = [
         Side::server("bare axum, the same bytes", process.pid(), bare.clone()),
         Side::server("bare axum, and a record hashed and written", recording.pid(), recorded),
@@ -58,11 +59,11 @@ fn recorded(directory: &Path, exchange: &Exchange) -> Result<(Process, Load)> {
     std::fs::write(&line, format!("{last}\n"))?;
     let answer = directory.join("answer");
     let (process, address) = bare::start("recorded", &[answer.as_os_str(), line.as_os_str(), log.as_os_str()])?;
-    Ok((process, Load::same(address, CONNECTIONS, exchange)))
+    Ok((process, Load::same(Peer::plain(address), CONNECTIONS, exchange)))
 }
 
 /// A server with one secret and a token that may read it: the request for it and its answer.
-fn prepare(directory: &Path, sync: &str) -> Result<(Warder, Exchange)> {
+pub(crate) fn prepare(directory: &Path, sync: &str) -> Result<(Warder, Exchange)> {
     let (warder, root) = server::serve(directory, sync)?;
     root.put(TARGET).json(&server::secret()).send()?.expect_status(201)?;
     let token = server::token(&root)?;

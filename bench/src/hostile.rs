@@ -16,6 +16,7 @@ use crate::{
     load::{Figures, Load, read, request},
     rounds::shown,
     server,
+    wire::Peer,
 };
 
 const CONNECTIONS: usize = 16;
@@ -87,7 +88,7 @@ fn row(address: SocketAddr, kind: &str) -> Result<String> {
 
 fn reads(address: SocketAddr, query: &str) -> Result<Figures> {
     let exchange = read(&format!("{TARGET}{query}"), TOKEN, b"secure123");
-    Ok(Load::same(address, CONNECTIONS, &exchange).paced(ROUND, PACE)?)
+    Ok(Load::same(Peer::plain(address), CONNECTIONS, &exchange).paced(ROUND, PACE)?)
 }
 
 /// The reads' figures while the deed is done over and over, and how often it was.

@@ -1,9 +1,7 @@
-//! The load generator: keep-alive connections over plain TCP, one request in flight on each, every
-//! answer looked at.
+//! The load generator: keep-alive connections, one request in flight on each, every answer looked at.
 
 use std::{
     io::{self, Read as _, Write as _},
-    net::SocketAddr,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -11,14 +9,15 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     task::JoinSet,
 };
+
+use crate::wire::{Peer, Polled};
 
 /// What to send where.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
-    pub(crate) address: SocketAddr,
+    pub(crate) peer: Peer,
     /// One connection each.
     pub(crate) lanes: Vec<Lane>,
 }
@@ -53,8 +52,8 @@ pub(crate) struct Figures {
 
 impl Load {
     /// The same exchange on so many connections.
-    pub(crate) fn same(address: SocketAddr, connections: usize, exchange: &Exchange) -> Self {
-        Self { address, lanes: vec![Arc::from([exchange.clone()]); connections] }
+    pub(crate) fn same(peer: Peer, connections: usize, exchange: &Exchange) -> Self {
+        Self { peer, lanes: vec![Arc::from([exchange.clone()]); connections] }
     }
 
     /// As many requests as there are answers. An answer that is not the expected one, or a broken
@@ -63,7 +62,7 @@ impl Load {
         let start = Instant::now();
         let mut connections = JoinSet::new();
         for lane in &self.lanes {
-            connections.spawn(unpaced(self.address, lane.clone(), until, start));
+            connections.spawn(unpaced(self.peer.clone(), lane.clone(), until, start));
         }
         let mut took = Vec::new();
         while let Some(done) = connections.join_next().await {
@@ -84,7 +83,7 @@ impl Load {
         let first = |at: usize| start + gap.mul_f64(at as f64 / self.lanes.len() as f64);
         let lanes = self.lanes.iter().enumerate();
         let mut lines: Vec<_> =
-            lanes.map(|(at, lane)| Line::open(self.address, lane, first(at))).collect::<io::Result<_>>()?;
+            lanes.map(|(at, lane)| Line::open(&self.peer, lane, first(at))).collect::<io::Result<_>>()?;
         let (mut took, end) = (Vec::with_capacity(1 << 20), start + lasting);
         while Instant::now() < end {
             for line in &mut lines {
@@ -104,7 +103,7 @@ pub(crate) fn pause() {
 
 /// A connection of the paced load.
 struct Line<'a> {
-    stream: std::net::TcpStream,
+    stream: Box<dyn Polled>,
     exchanges: std::iter::Cycle<std::slice::Iter<'a, Exchange>>,
     /// What was sent and from when it counts; none while nothing is due.
     asked: Option<(&'a Exchange, Instant)>,
@@ -114,10 +113,8 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn open(address: SocketAddr, lane: &'a Lane, due: Instant) -> io::Result<Self> {
-        let stream = std::net::TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
+    fn open(peer: &Peer, lane: &'a Lane, due: Instant) -> io::Result<Self> {
+        let stream = peer.polled()?;
         Ok(Self { stream, exchanges: lane.iter().cycle(), asked: None, due, buffer: vec![0; 1 << 14], filled: 0 })
     }
 
@@ -157,9 +154,8 @@ impl<'a> Line<'a> {
     }
 }
 
-async fn unpaced(address: SocketAddr, lane: Lane, until: Until, start: Instant) -> io::Result<Vec<Duration>> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+async fn unpaced(peer: Peer, lane: Lane, until: Until, start: Instant) -> io::Result<Vec<Duration>> {
+    let mut stream = peer.connect().await?;
     let (mut took, mut buffer) = (Vec::with_capacity(1 << 16), Vec::with_capacity(1 << 14));
     let times = if matches!(until, Until::Sent) { 1 } else { usize::MAX };
     for exchange in std::iter::repeat_n(lane.iter(), times).flatten() {
@@ -168,6 +164,7 @@ async fn unpaced(address: SocketAddr, lane: Lane, until: Until, start: Instant) 
         }
         let sent = Instant::now();
         stream.write_all(&exchange.request).await?;
+        stream.flush().await?;
         buffer.clear();
         while !whole(&buffer, exchange)? {
             if stream.read_buf(&mut buffer).await? == 0 {

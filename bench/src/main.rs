@@ -22,7 +22,9 @@ mod rounds;
 mod sandbox;
 mod scale;
 mod server;
+mod tls;
 mod watch;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -36,8 +38,9 @@ use warder_testkit::Result;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Every command with what it measures, in the order of `all`.
-const COMMANDS: [(&str, &str); 11] = [
+const COMMANDS: [(&str, &str); 12] = [
     ("get", "a cached read against a bare axum answer of the same bytes"),
+    ("tls", "a cached read over TLS against bare axum over TLS"),
     ("grpc", "a cached Get against a bare tonic answer of the same bytes"),
     ("sandbox", "an uncached read: processor time a request, and the sandbox's share of it"),
     ("put", "durable writes at 1 and 256 in flight against the bare engine"),
@@ -104,6 +107,7 @@ async fn measure(name: &str) -> Result {
         "rss" => process::resident().await,
         "sandbox" => sandbox::run().await,
         "scale" => block_in_place(scale::run),
+        "tls" => tls::run().await,
         "watch" => watch::run().await,
         "start" => block_in_place(process::start),
         _ => Err(format!("there is no measure {name:?}").into()),

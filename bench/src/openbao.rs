@@ -10,6 +10,7 @@ use crate::{
     load::{Exchange, Lane, Load, read, write},
     rounds::{Side, alternate, shown},
     server,
+    wire::Peer,
 };
 
 const CONNECTIONS: usize = 64;
@@ -71,7 +72,7 @@ impl Keys {
 
     fn load(&self, door: Door, ask: Ask) -> Load {
         let lanes = (0..CONNECTIONS).map(|number| Lane::from([ask(self, door, number)])).collect();
-        Load { address: self.address, lanes }
+        Load { peer: Peer::plain(self.address), lanes }
     }
 
     fn read(&self, door: Door, number: usize) -> Exchange {

@@ -10,6 +10,7 @@ use warder_testkit::{Result, Warder, temp_dir};
 use crate::{
     load::{Exchange, Lane, Load, Until, read, write},
     machine, server,
+    wire::Peer,
 };
 
 const STARTS: usize = 15;
@@ -67,7 +68,7 @@ pub(crate) async fn resident() -> Result {
 async fn every(warder: &Warder, exchange: impl Fn(&str) -> Exchange) -> Result<Duration> {
     let one = |number| exchange(&format!("/api/v1/secrets/rss/{}/{number}", number % 1000));
     let lane = |first| (first..SECRETS).step_by(CONNECTIONS).map(one).collect::<Lane>();
-    let load = Load { address: warder.address(), lanes: (0..CONNECTIONS).map(lane).collect() };
+    let load = Load { peer: Peer::plain(warder.address()), lanes: (0..CONNECTIONS).map(lane).collect() };
     let begun = Instant::now();
     let figures = load.run(Until::Sent).await?;
     if figures.requests == SECRETS { Ok(begun.elapsed()) } else { Err("not every secret was asked for".into()) }

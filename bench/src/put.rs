@@ -16,6 +16,7 @@ use crate::{
     load::{Figures, Lane, Load, write},
     rounds::{Side, alternate, shown},
     server,
+    wire::Peer,
 };
 
 const IN_FLIGHT: [usize; 2] = [1, 256];
@@ -42,8 +43,8 @@ pub(crate) async fn run() -> Result {
     );
     for in_flight in IN_FLIGHT {
         let lanes = |prefix: &str| lanes(prefix, in_flight, &token, &body);
-        let served = Load { address: warder.address(), lanes: lanes("/api/v1/secrets/bench") };
-        let floored = Load { address, lanes: lanes("/bench") };
+        let served = Load { peer: Peer::plain(warder.address()), lanes: lanes("/api/v1/secrets/bench") };
+        let floored = Load { peer: Peer::plain(address), lanes: lanes("/bench") };
         let mut sides = [
             floor("the engine alone", &at(&format!("engine-{in_flight}")), shape, false, in_flight)?,
             floor("engine and synced record", &at(&format!("recorded-{in_flight}")), shape, true, in_flight)?,

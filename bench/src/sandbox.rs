@@ -10,6 +10,7 @@ use crate::{
     load::{Lane, Load, Until, read},
     rounds::{Side, alternate, shown},
     server,
+    wire::Peer,
 };
 
 const CONNECTIONS: usize = 64;
@@ -50,7 +51,7 @@ fn loads(warder: &Warder, root: &Http, token: &str) -> Result<[Load; 2]> {
         uncached.push(Lane::from([read(&format!("{target}?refresh=true"), token, &body)]));
         cached.push(Lane::from([read(&target, token, &body)]));
     }
-    Ok([uncached, cached].map(|lanes| Load { address: warder.address(), lanes }))
+    Ok([uncached, cached].map(|lanes| Load { peer: Peer::plain(warder.address()), lanes }))
 }
 
 /// Makes sure that these requests do go around the cache.

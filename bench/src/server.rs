@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use warder_testkit::{Http, Result, Warder};
+use warder_testkit::{Http, Result, Serve, Warder};
 
 /// Log level of the servers: this program would read a line a request, on the same cores.
 const QUIET: &str = "warn";
@@ -32,11 +32,20 @@ pub(crate) fn serve_with(directory: &Path, sync: &str, options: &[&str]) -> Resu
     );
     std::fs::write(&file, config)?;
     let plain = Warder::serve(&file).argument("--log").argument(QUIET);
-    let warder = options.iter().fold(plain, |serve, option| serve.argument("--set").argument(*option)).start()?;
+    let warder = with(plain, options).start()?;
     let init = json!({"shares": 1, "threshold": 1});
     let made = warder.stranger().post("/api/v1/sys/init").json(&init).send()?.expect_status(200)?.json()?;
     let root = warder.stranger().with_token(made["root_token"].as_str().unwrap_or_default());
     Ok((warder, root))
+}
+
+/// Starts a server on what such a one left behind.
+pub(crate) fn again(directory: &Path, options: &[&str]) -> Result<Warder> {
+    with(Warder::serve(&directory.join("warder.toml")).argument("--log").argument(QUIET), options).start()
+}
+
+fn with(serve: Serve, options: &[&str]) -> Serve {
+    options.iter().fold(serve, |serve, option| serve.argument("--set").argument(*option))
 }
 
 /// A token that may read and write secrets and nothing else, made through `/v1`.
