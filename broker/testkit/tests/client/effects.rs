@@ -17,9 +17,9 @@ use warder_testkit::{Failure, Guest, Result, TempDir, Warder, temp_dir};
 
 use crate::{PATIENCE, root, told, url};
 
-/// A good part of the second of processor time that a plugin's call has.
-const SLOWLY: &str = r#"{"rounds":150000000}"#;
 const SECRET: &str = "/api/v1/secrets/rotor/slow";
+/// What no machine goes round in the second of processor time that a plugin's call has.
+const TOO_SLOW: u64 = 1 << 36;
 
 /// A plugin that takes its time, and an audit log.
 struct Stage {
@@ -56,50 +56,101 @@ impl Stage {
         waited.await.map_err(|_| Failure::from(format!("not in time: {what}")))?
     }
 
-    fn version(&self) -> Result<Option<u64>> {
+    /// The current version, 0 before the first.
+    fn version(&self) -> Result<u64> {
         let answer = self.warder.http().get(SECRET).send()?;
-        Ok(if answer.status == 404 { None } else { answer.json()?["version"].as_u64() })
+        Ok(if answer.status == 404 { 0 } else { answer.json()?["version"].as_u64().ok_or("no version")? })
+    }
+
+    /// What came of a rotation with this deadline.
+    async fn rotated(&self, rounds: u64, deadline: &str) -> Result<Outcome> {
+        let (opened, version) = (self.recorded()?.0, self.version()?);
+        let message = self.folder.path().join("message");
+        fs::write(&message, framed(&rotation(rounds)))?;
+        let head = curl(&self.warder, &message, deadline)?;
+        // An answer has its status in trailers, which curl leaves out; a refusal has it in its head.
+        let late = head.lines().any(|line| line.trim() == "grpc-status: 4");
+        assert!(late || head.starts_with("HTTP/2 200") && !head.contains("grpc-status"), "{head}");
+        // A call that is late may be just about to begin.
+        let began = |stage: &Self| Ok(stage.recorded()?.0 > opened);
+        let began = timeout(AFTERWARDS, self.until("it has begun", began)).await.is_ok();
+        // The sandbox has the same deadline: it was in time, or nothing happened. Either is recorded.
+        self.until("all is recorded", |stage| stage.recorded().map(|(opened, closed)| opened == closed)).await?;
+        let done = self.version()? - version;
+        assert!(if late { done <= 1 } else { done == 1 }, "{done} versions more: {head}");
+        Ok(match (late, began) {
+            (false, _) => Outcome::Answered,
+            (true, true) => Outcome::LateInTheMiddle,
+            (true, false) => Outcome::LateBefore,
+        })
     }
 }
 
+/// How long a call that was answered with its deadline is waited for to begin.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Answered,
+    /// Its deadline passed before anything began.
+    LateBefore,
+    LateInTheMiddle,
+}
+
+fn rotation(rounds: u64) -> Rotate {
+    Rotate { path: "rotor/slow".to_owned(), params_json: json!({ "rounds": rounds }).to_string().into() }
+}
+
+/// A message as gRPC sends it.
+fn framed(asked: &Rotate) -> Vec<u8> {
+    let asked = prost::Message::encode_to_vec(asked);
+    let length = u32::try_from(asked.len()).unwrap_or_default().to_be_bytes();
+    [&[0], &length[..], &asked].concat()
+}
+
+/// Rotations that take longer and longer, until one is cancelled before it is answered.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_cancelled_after_its_effect_began_is_done_and_recorded() -> Result {
     let stage = Stage::set()?;
     let client = root(&url(&stage.warder))?;
-    for made in 1..=20 {
-        let asked = Rotate { path: "rotor/slow".to_owned(), params_json: SLOWLY.into() };
+    let mut rounds = 1 << 20;
+    for made in 1.. {
+        assert!(rounds < TOO_SLOW, "every rotation was answered before it could be cancelled");
+        let asked = rotation(rounds);
         let asking = client.clone();
         let call = tokio::spawn(async move { asking.secrets().rotate(asked).await });
         stage.until("it has begun", |stage| Ok(stage.recorded()?.0 == made)).await?;
         // Dropping the call resets its stream.
         call.abort();
         let cancelled = call.await.is_err_and(|why| why.is_cancelled());
-        let done = |stage: &Stage| Ok(stage.version()? == Some(made as u64) && stage.recorded()? == (made, made));
+        let done = |stage: &Stage| Ok(stage.version()? == made as u64 && stage.recorded()? == (made, made));
         stage.until("it is done and recorded", done).await?;
         if cancelled {
             return Ok(());
         }
+        rounds *= 2;
     }
-    Err("every rotation was answered before it could be cancelled".into())
+    Ok(())
 }
 
-/// curl, because a client that honours its own deadline hides the server's answer.
+/// curl, because a client that honours its own deadline hides the server's answer. Rotations take longer
+/// and longer, until one is not done in time on this machine.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_in_the_middle_is_answered_in_time_and_what_began_is_done() -> Result {
     let stage = Stage::set()?;
-    let asked = prost::Message::encode_to_vec(&Rotate { path: "rotor/slow".to_owned(), params_json: SLOWLY.into() });
-    let length = u32::try_from(asked.len()).unwrap_or_default().to_be_bytes();
-    let message = stage.folder.path().join("message");
-    fs::write(&message, [&[0], &length[..], &asked].concat())?;
-    let head = curl(&stage.warder, &message, "60m")?;
-    assert!(head.lines().any(|line| line.trim() == "grpc-status: 4"), "{head}");
-    // The sandbox has the same deadline: it was in time, or nothing happened. Either is recorded.
-    stage.until("it is recorded", |stage| Ok(stage.recorded()? == (1, 1))).await?;
-    let before = stage.version()?;
-    let head = curl(&stage.warder, &message, "20S")?;
-    // An answer has its status in trailers, which curl leaves out; a refusal has it in its head.
-    assert!(head.starts_with("HTTP/2 200") && !head.contains("grpc-status"), "{head}");
-    assert_eq!(stage.version()?, Some(before.unwrap_or_default() + 1));
+    let (mut rounds, mut early) = (1 << 20, 0);
+    loop {
+        assert!(
+            rounds < TOO_SLOW && early < 100,
+            "no deadline passed in the middle: {rounds} rounds, {early} too early"
+        );
+        match stage.rotated(rounds, "60m").await? {
+            Outcome::Answered => rounds *= 2,
+            Outcome::LateBefore => early += 1,
+            Outcome::LateInTheMiddle => break,
+        }
+    }
+    assert_eq!(stage.rotated(rounds, "20S").await?, Outcome::Answered);
     Ok(())
 }
 
