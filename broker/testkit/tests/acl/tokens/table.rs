@@ -13,8 +13,8 @@ pub(super) struct Step {
     pub(super) body: &'static str,
     /// The name of the token in the answer.
     pub(super) keeps: Option<&'static str>,
-    /// Asks again until the answer is no longer 200.
-    pub(super) waits: bool,
+    /// Asks again as long as the answer has this status.
+    pub(super) waits: Option<u16>,
     denied: bool,
 }
 
@@ -31,8 +31,14 @@ impl Step {
     }
 
     const fn until_it_ends(mut self) -> Self {
-        self.waits = true;
+        self.waits = Some(200);
         self.denied = true;
+        self
+    }
+
+    /// What is revoked behind the scenes is refused for a moment before it is gone.
+    const fn until_it_is_gone(mut self) -> Self {
+        self.waits = Some(403);
         self
     }
 
@@ -48,7 +54,7 @@ const fn ask(
     path: &'static str,
     body: &'static str,
 ) -> Step {
-    Step { name, who, method, path, body, keeps: None, waits: false, denied: false }
+    Step { name, who, method, path, body, keeps: None, waits: None, denied: false }
 }
 
 const fn post(name: &'static str, who: &'static str, path: &'static str, body: &'static str) -> Step {
@@ -216,7 +222,8 @@ pub(super) const STEPS: &[Step] = &[
     lookup("a refusal spends a use", "three"),
     lookup("the last use", "three"),
     lookup("no use left", "three").denied(),
-    post("a spent token is gone", "root", "auth/token/lookup-accessor", r#"{"accessor":"<three.accessor>"}"#),
+    post("a spent token is gone", "root", "auth/token/lookup-accessor", r#"{"accessor":"<three.accessor>"}"#)
+        .until_it_is_gone(),
     create("a counted creator", r#"{"policies":["creator"],"num_uses":2}"#).keep("counted"),
     post("a counted creator has no children", "counted", "auth/token/create", "{}"),
     post("a counted token is renewed", "counted", "auth/token/renew-self", "{}"),
