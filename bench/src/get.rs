@@ -16,7 +16,7 @@ use crate::{
 const CONNECTIONS: usize = 64;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(3);
-pub(crate) const TARGET: &str = "/api/v1/secrets/database/postgres";
+const TARGET: &str = "/api/v1/secrets/database/postgres";
 
 /// Measures and prints.
 pub(crate) async fn run() -> Result {

@@ -7,8 +7,8 @@ use warder_testkit::{Result, Warder, temp_dir};
 
 use crate::{
     bare,
-    get::{TARGET, half_row, report},
-    load::{Exchange, Load, read},
+    get::{half_row, report},
+    load::{Exchange, Load},
     rounds::{Side, alternate},
     server,
     wire::{Certificate, Peer},
