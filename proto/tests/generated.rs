@@ -10,11 +10,12 @@ use protox::{
     prost_reflect::{DescriptorPool, MessageDescriptor},
 };
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "grpc/health/v1/health.proto",
     "grpc/reflection/v1/reflection.proto",
     "warder/v1/audit.proto",
     "warder/v1/auth.proto",
+    "warder/v1/leases.proto",
     "warder/v1/limits.proto",
     "warder/v1/mounts.proto",
     "warder/v1/policies.proto",

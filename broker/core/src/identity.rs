@@ -24,6 +24,9 @@ pub struct Identity {
     /// Handle of a stored token (lower-case hex digest of the token under the barrier's salt);
     /// empty for batch tokens.
     pub digest: String,
+    /// The token whose end ends what this one was given, as a handle: itself, or a batch token's
+    /// parent; empty: none does.
+    pub holder: String,
     /// Accessor of the token; empty for batch tokens.
     pub accessor: String,
     /// Policy names, sorted, `default` included unless opted out.

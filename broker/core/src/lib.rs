@@ -1,7 +1,7 @@
 //! Warder's rules, pure: who may do what, where it goes, what may be cached, what is recorded.
 //!
 //! No socket, no file, no wasm: the seams are in [`port`], and the crates above implement them.
-//! Rooms (`authn`, `authz`, `route`, `cache`, `feed`, `audit`, `sys`) share only the leaves declared
+//! Rooms (`authn`, `authz`, `route`, `cache`, `feed`, `lease`, `audit`, `sys`) share only the leaves declared
 //! first; `broker` alone sees all rooms. `tests/arrows.rs` holds the table.
 
 // Leaves.
@@ -15,6 +15,7 @@ pub mod memo;
 pub mod news;
 pub mod path;
 pub mod port;
+pub mod random;
 pub mod request;
 pub mod sealed;
 pub mod secret;
@@ -30,6 +31,7 @@ pub mod authn;
 pub mod authz;
 pub mod cache;
 pub mod feed;
+pub mod lease;
 pub mod lockout;
 pub mod quota;
 pub mod route;

@@ -10,6 +10,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use crate::{
+    clock::Timestamp,
     error::{Error, Result},
     identity::Peer,
     json,
@@ -291,6 +292,19 @@ pub struct Auth {
     pub num_uses: u32,
 }
 
+/// A lease that this request issued or renewed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseShown {
+    /// `<path>/<24 base62>`.
+    pub id: String,
+    /// Time left.
+    pub ttl: Duration,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+    /// When it ends unless it is renewed.
+    pub expires: Timestamp,
+}
+
 /// How an answer relates to the native secrets API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretRoute {
@@ -317,6 +331,8 @@ pub struct Reply {
     pub warnings: Vec<String>,
     /// A token issued by this request.
     pub auth: Option<Auth>,
+    /// A lease issued or renewed by this request.
+    pub lease: Option<LeaseShown>,
     /// The canonical path it was served from.
     pub resolved: Path,
     /// `Create` or `Update` once decided; the request's operation otherwise.
@@ -363,6 +379,7 @@ impl Reply {
             answer,
             warnings: Vec::new(),
             auth: None,
+            lease: None,
             resolved,
             operation,
             route: None,

@@ -10,25 +10,27 @@ use std::{
 };
 
 /// What everybody may import; leaves import each other and nothing else.
-const LEAVES: [&str; 17] = [
-    "clock", "duration", "error", "forms", "identity", "json", "memo", "news", "path", "port", "request", "sealed",
-    "secret", "shards", "testing", "trace", "txn",
+const LEAVES: [&str; 18] = [
+    "clock", "duration", "error", "forms", "identity", "json", "memo", "news", "path", "port", "random", "request",
+    "sealed", "secret", "shards", "testing", "trace", "txn",
 ];
 /// What may be imported beside leaves, and beside a room's own modules.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("audit", &[]),
-    ("authn", &[]),
+    // Whose token ended is written down in the batch that ends it, so that its leases end, too.
+    ("authn", &["lease"]),
     ("authz", &[]),
     // An entry keeps its answer's audit form, so that a hit is not digested again.
     ("cache", &["audit"]),
     // Whether somebody may learn of a change is decided by the rules of the one who watches.
     ("feed", &["authz"]),
+    ("lease", &[]),
     // What locks a name is an option of its mount.
     ("lockout", &["route"]),
     ("quota", &[]),
     ("route", &[]),
-    ("sys", &["audit", "authn", "authz", "cache", "lockout", "quota", "route"]),
-    ("broker", &["audit", "authn", "authz", "cache", "feed", "lockout", "quota", "route", "sys"]),
+    ("sys", &["audit", "authn", "authz", "cache", "lease", "lockout", "quota", "route"]),
+    ("broker", &["audit", "authn", "authz", "cache", "feed", "lease", "lockout", "quota", "route", "sys"]),
 ];
 /// What a crate may depend on inside the workspace, tests aside.
 const CRATES: [(&str, &[&str]); 5] = [

@@ -49,6 +49,7 @@ const BY_HAND: &[(&str, Option<&[&str]>)] = &[
     ("Fields", None),
     ("Item", Some(&["revision", "news"])),
     ("Lifted", None),
+    ("Leases", Some(&["limits"])),
     ("Listener", Some(&["listening"])),
     ("Mounts", Some(&[])),
     ("Open", Some(&["span"])),
@@ -115,13 +116,14 @@ fn shown() -> Vec<(&'static str, String)> {
         target: Target { route: String::new(), path: "a".into(), captures: Vec::new() },
         data: MARK.into(),
         secrets: secrets(),
+        lease_id: None,
         default_ttl: Duration::ZERO,
         max_ttl: Duration::ZERO,
     };
     let raw = || PluginAnswer::Raw { status: 200, content_type: String::new(), body: MARK.into() };
     let document = || PluginAnswer::Document { data: MARK.into(), secrets: secrets() };
     let gone = || PluginAnswer::Gone { data: MARK.into(), secrets: secrets() };
-    let replied = PluginReply { answer: document(), fresh: None, version: None, warnings: Vec::new() };
+    let replied = PluginReply { answer: document(), grant: None, fresh: None, version: None, warnings: Vec::new() };
     let wanted: authn::CreateToken = serde_json::from_value(serde_json::json!({ "id": MARK })).unwrap();
     vec![
         row("Answer", &Answer::Gone(json())),

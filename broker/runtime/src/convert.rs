@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use warder_core::{
-    port::backend::{Call, PluginAnswer, PluginReply, Target},
+    clock::Timestamp,
+    port::backend::{Call, LeaseGrant, Leased, PluginAnswer, PluginReply, Target},
     request::Operation,
     sealed::SealedValue,
 };
@@ -35,10 +36,16 @@ pub(crate) fn request(state: &mut CallState, call: Call) -> wasmtime::Result<wit
         target: target(call.target),
         data: call.data,
         secrets,
-        lease_id: None,
+        lease_id: call.lease_id,
         default_ttl: seconds(call.default_ttl),
         max_ttl: seconds(call.max_ttl),
     })
+}
+
+/// There is no journal yet, so nothing was noted.
+pub(crate) fn lease(lease: Leased, now: Timestamp) -> wit::Lease {
+    let Leased { id, path, issued, increment } = lease;
+    wit::Lease { id, path, note: None, issued: issued.0, now: now.0, increment: seconds(increment) }
 }
 
 /// Takes the sealed values of an answer out of the call's table.
@@ -60,11 +67,18 @@ pub(crate) fn reply(state: &mut CallState, response: wit::Response) -> wasmtime:
             PluginAnswer::Raw { status: raw.status, content_type: raw.content_type, body: raw.body }
         }
     };
-    if response.grant.is_some() {
-        return Err(Misuse::Grant.into());
-    }
+    let grant = match response.grant {
+        None => None,
+        Some(wit::Grant::Lease(lease)) => Some(LeaseGrant {
+            ttl: Duration::from_secs(lease.ttl.into()),
+            max_ttl: Duration::from_secs(lease.max_ttl.into()),
+            renewable: lease.renewable,
+        }),
+        Some(wit::Grant::Auth(_)) => return Err(Misuse::Grant.into()),
+    };
     Ok(PluginReply {
         answer,
+        grant,
         fresh: response.fresh.map(|seconds| Duration::from_secs(seconds.into())),
         version: response.version,
         warnings: response.warnings.iter().take(WARNINGS.0).map(|text| bounded(text, WARNINGS.1)).collect(),

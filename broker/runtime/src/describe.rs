@@ -83,6 +83,7 @@ fn routes(from: Vec<wit::Route>) -> Result<Vec<Route>, BadDescription> {
         rule(route.doc.len() <= DOC_BYTES, &place, "its doc is too long")?;
         let verbs = verbs(route.verbs);
         rule(!verbs.is_empty(), &place, "has no verb")?;
+        rule(!(route.public && route.issues_lease), &place, "a lease belongs to a token: a public route issues none")?;
         routes.push(Route {
             fields: fields(&place, route.fields)?,
             pattern: route.pattern,

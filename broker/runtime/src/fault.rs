@@ -36,8 +36,8 @@ pub(crate) enum Misuse {
     /// `describe` must be pure.
     #[error("called the host while describing itself")]
     Impure,
-    /// Leases and tokens are not taken yet.
-    #[error("granted a lease or a token, which this version does not take")]
+    /// Tokens are not taken yet.
+    #[error("granted a token, which this version does not take")]
     Grant,
     /// A raw answer that is none of HTTP.
     #[error("answered with a status or a content type that no answer can have")]

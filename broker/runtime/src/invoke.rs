@@ -13,7 +13,7 @@ use tokio::{
 use warder_core::{
     error::{Error, ErrorKind},
     port::{
-        backend::{Backend, Call, Description, Invocation, MountScope, Observed, PluginReply, Ran, Target},
+        backend::{Backend, Call, Description, Invocation, Leased, MountScope, Observed, PluginReply, Ran, Target},
         usage::{self, Footprint, Usage},
     },
     txn::Transaction,
@@ -43,12 +43,16 @@ pub(crate) struct Plugin {
 enum Ask {
     Exists(Target),
     Handle(Box<Call>),
+    Renew(Leased),
+    Revoke(Leased),
 }
 
 /// What it answered.
 enum Told {
     Exists(bool),
     Handle(Box<PluginReply>),
+    Renewed(Duration),
+    Revoked,
 }
 
 /// What a call that came to its end leaves: the transaction is dropped unless the guest answered.
@@ -134,6 +138,15 @@ impl Plugin {
                     Err(error) => Ok(Err(error)),
                 }
             }
+            Ask::Renew(lease) => {
+                let lease = convert::lease(lease, self.runtime.clock.now());
+                let granted = backend.call_renew(&mut *store, &lease).await?;
+                Ok(granted.map(|seconds| Told::Renewed(Duration::from_secs(seconds.into()))))
+            }
+            Ask::Revoke(lease) => {
+                let lease = convert::lease(lease, self.runtime.clock.now());
+                Ok(backend.call_revoke(&mut *store, &lease).await?.map(|()| Told::Revoked))
+            }
         }
     }
 
@@ -161,6 +174,16 @@ impl Plugin {
     }
 }
 
+impl Ended {
+    /// With the answer that was asked for.
+    fn told<T>(self, wanted: impl FnOnce(Told) -> Option<T>) -> Ran<T> {
+        let Self { result, txn, observed, usage } = self;
+        let other = || Error::internal("an export was answered by another one");
+        let result = result.and_then(|told| wanted(told).ok_or_else(other));
+        Ran { result, txn, observed, usage }
+    }
+}
+
 /// Nothing may be concluded from a call that was torn down.
 const UNKNOWN: Observed = Observed { caller: true, unrepeatable: true, until: None, outside: true };
 
@@ -179,24 +202,30 @@ impl Backend for Plugin {
     }
 
     async fn exists(&self, run: Invocation, target: Target) -> Ran<bool> {
-        let Ended { result, txn, observed, usage } = self.run(run, Ask::Exists(target)).await;
-        let result = match result {
-            Ok(Told::Exists(is)) => Ok(is),
-            Ok(Told::Handle(_)) => Err(Error::internal("exists was answered by handle")),
-            Err(error) => Err(error),
-        };
-        Ran { result, txn, observed, usage }
+        self.run(run, Ask::Exists(target)).await.told(|told| match told {
+            Told::Exists(is) => Some(is),
+            _ => None,
+        })
     }
 
     async fn handle(&self, run: Invocation, call: Call) -> Ran<PluginReply> {
-        let Ended { result, txn, observed, usage } = self.run(run, Ask::Handle(Box::new(call))).await;
-        let result = match result {
-            Ok(Told::Handle(reply)) => Ok(*reply),
-            Ok(Told::Exists(_)) => Err(Error::internal("handle was answered by exists")),
-            Err(error) => Err(error),
-        };
-        Ran { result, txn, observed, usage }
+        self.run(run, Ask::Handle(Box::new(call))).await.told(|told| match told {
+            Told::Handle(reply) => Some(*reply),
+            _ => None,
+        })
     }
+
+    async fn renew(&self, run: Invocation, lease: Leased) -> Ran<Duration> {
+        self.run(run, Ask::Renew(lease)).await.told(|told| match told {
+            Told::Renewed(granted) => Some(granted),
+            _ => None,
+        })
+    }
+
+    async fn revoke(&self, run: Invocation, lease: Leased) -> Ran<()> {
+        self.run(run, Ask::Revoke(lease)).await.told(|told| matches!(told, Told::Revoked).then_some(()))
+    }
+
     fn footprint(&self) -> Footprint {
         self.share.footprint()
     }

@@ -259,8 +259,11 @@ impl Wired {
     pub(crate) fn serve(self) -> Running {
         let Self { broker, listeners, edge, ending } = self;
         let stopped = edge.stop.clone();
-        let mut tasks =
-            vec![tokio::spawn(tick(broker.clone(), stopped.clone())), tokio::spawn(rewrap(broker.clone(), stopped))];
+        let mut tasks = vec![
+            tokio::spawn(tick(broker.clone(), stopped.clone())),
+            tokio::spawn(revoke(broker.clone(), stopped.clone())),
+            tokio::spawn(rewrap(broker.clone(), stopped)),
+        ];
         let exporter = edge.exporter.clone();
         let sending = exporter.as_ref().and_then(|exporter| exporter.start());
         let listening: Vec<_> = listeners.iter().map(|listener| listener.listening().clone()).collect();
@@ -333,6 +336,19 @@ async fn tick(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
             // The watched value is a guard that must not live across an await.
             () = async { drop(stopped.wait_for(|stop| *stop).await) } => return,
             _ = period.tick() => broker.tick().await,
+        }
+    }
+}
+
+/// Revokes leases that are due, as soon as they are.
+async fn revoke(broker: Arc<Broker>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let pause = broker.revoke_due().await;
+        tokio::select! {
+            // As above.
+            () = async { drop(stopped.wait_for(|stop| *stop).await) } => return,
+            () = broker.leases_woken() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::failure::{Failure, Result};
 pub enum Guest {
     /// The plugin `doorman`: people log in by it with a name and a password.
     Doorman,
+    /// The plugin `lessor`: it issues accounts for a time.
+    Lessor,
     /// The plugin `misbehave`: each of its routes misbehaves in one way.
     Misbehave,
     /// The plugin `rotor`: it makes its values itself, and a rotation makes the next one.
@@ -31,6 +33,7 @@ impl Guest {
         let folder = built()?;
         Ok(match self {
             Self::Doorman => folder.join("warder_doorman.wasm"),
+            Self::Lessor => folder.join("warder_lessor.wasm"),
             Self::Misbehave => folder.join("warder_misbehave.wasm"),
             Self::Rotor => folder.join("warder_rotor.wasm"),
             Self::Refused(name) => folder.join("examples").join(name).with_extension("wasm"),
@@ -65,6 +68,8 @@ fn build() -> Result<PathBuf> {
         .args([
             "--package",
             "warder-doorman",
+            "--package",
+            "warder-lessor",
             "--package",
             "warder-misbehave",
             "--package",

@@ -12,7 +12,7 @@ use crate::{
     renewal::Renewal,
     retry::Retry,
     secret::{Secret, Value},
-    services::{AuditApi, AuthApi, LimitsApi, MountsApi, PoliciesApi, SecretsApi, SysApi, TokensApi},
+    services::{AuditApi, AuthApi, LeasesApi, LimitsApi, MountsApi, PoliciesApi, SecretsApi, SysApi, TokensApi},
     wire::Wire,
 };
 
@@ -133,6 +133,12 @@ impl Client {
     #[must_use]
     pub const fn secrets(&self) -> SecretsApi<'_> {
         SecretsApi(self)
+    }
+
+    /// `LeaseService`.
+    #[must_use]
+    pub const fn leases(&self) -> LeasesApi<'_> {
+        LeasesApi(self)
     }
 
     /// `TokenService`.

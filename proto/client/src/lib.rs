@@ -68,7 +68,7 @@ pub use error::{Error, Violation};
 pub use renewal::Renewal;
 pub use retry::Retry;
 pub use secret::{Secret, Value};
-pub use services::{AuditApi, AuthApi, LimitsApi, MountsApi, PoliciesApi, SecretsApi, SysApi, TokensApi};
+pub use services::{AuditApi, AuthApi, LeasesApi, LimitsApi, MountsApi, PoliciesApi, SecretsApi, SysApi, TokensApi};
 pub use watch::{Event, Watch};
 
 /// The messages of `warder.v1`.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::proto::SecretsServiceGetResponse;
+use crate::proto::{SecretLease, SecretsServiceGetResponse};
 
 /// A secret's value and what is known of it.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Secret {
     pub metadata: BTreeMap<String, String>,
     /// What the backend wants people to know.
     pub warnings: Vec<String>,
+    /// The lease on it, when this read issued it.
+    pub lease: Option<SecretLease>,
 }
 
 /// A JSON object that is never printed, and overwritten when it is dropped.
@@ -79,9 +81,10 @@ impl fmt::Debug for Value {
 
 impl From<SecretsServiceGetResponse> for Secret {
     fn from(answer: SecretsServiceGetResponse) -> Self {
-        let SecretsServiceGetResponse { path, json, version, created_at, deleted_at, metadata_json, warnings } = answer;
+        let SecretsServiceGetResponse { path, json, version, created_at, deleted_at, metadata_json, warnings, lease } =
+            answer;
         let metadata = serde_json::from_slice(&metadata_json).unwrap_or_default();
-        Self { path, value: take(json), version, created_at, deleted_at, metadata, warnings }
+        Self { path, value: take(json), version, created_at, deleted_at, metadata, warnings, lease }
     }
 }
 

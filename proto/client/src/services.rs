@@ -2,9 +2,10 @@
 
 use warder_proto::v1::{
     audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient,
-    limit_service_client::LimitServiceClient, mount_service_client::MountServiceClient,
-    policy_service_client::PolicyServiceClient, secrets_service_client::SecretsServiceClient,
-    sys_service_client::SysServiceClient, token_service_client::TokenServiceClient,
+    lease_service_client::LeaseServiceClient, limit_service_client::LimitServiceClient,
+    mount_service_client::MountServiceClient, policy_service_client::PolicyServiceClient,
+    secrets_service_client::SecretsServiceClient, sys_service_client::SysServiceClient,
+    token_service_client::TokenServiceClient,
 };
 
 use crate::{client::Client, error::Error, proto, retry::Kind};
@@ -94,6 +95,22 @@ service! {
         Write delete(PolicyServiceDeleteRequest) -> PolicyServiceDeleteResponse;
         /// Tells which rule decides, and why.
         Read explain(PolicyServiceExplainRequest) -> PolicyServiceExplainResponse;
+    }
+}
+
+service! {
+    /// `LeaseService`: what was issued for a time.
+    LeasesApi LeaseServiceClient {
+        /// Lists what is below a prefix of paths.
+        Read list(LeaseServiceListRequest) -> LeaseServiceListResponse;
+        /// Tells what is known of a lease.
+        Read lookup(LeaseServiceLookupRequest) -> LeaseServiceLookupResponse;
+        /// Gives a lease more time; doing so twice does no harm.
+        Read renew(LeaseServiceRenewRequest) -> LeaseServiceRenewResponse;
+        /// Revokes a lease; doing so twice does no harm.
+        Read revoke(LeaseServiceRevokeRequest) -> LeaseServiceRevokeResponse;
+        /// Revokes all leases of a path and below it.
+        Write revoke_prefix(LeaseServiceRevokePrefixRequest) -> LeaseServiceRevokePrefixResponse;
     }
 }
 

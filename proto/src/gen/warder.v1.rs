@@ -1807,6 +1807,816 @@ pub mod auth_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// What is known of a lease.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Lease {
+    /// Its id: the path that issued it, a slash, and 24 letters and digits. No secret.
+    #[prost(string, tag = "1")]
+    pub lease_id: ::prost::alloc::string::String,
+    /// Canonical path that issued it.
+    #[prost(string, tag = "2")]
+    pub path: ::prost::alloc::string::String,
+    /// Where it stands.
+    #[prost(enumeration = "LeaseState", tag = "3")]
+    pub state: i32,
+    /// When it was issued.
+    #[prost(message, optional, tag = "4")]
+    pub issued_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it ends unless it is renewed.
+    #[prost(message, optional, tag = "5")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it ends for good.
+    #[prost(message, optional, tag = "6")]
+    pub max_expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it was last renewed. Absent: never.
+    #[prost(message, optional, tag = "7")]
+    pub renewed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Seconds left.
+    #[prost(uint64, tag = "8")]
+    pub ttl_seconds: u64,
+    /// Whether it can be renewed.
+    #[prost(bool, tag = "9")]
+    pub renewable: bool,
+    /// Revocations that failed.
+    #[prost(uint32, tag = "10")]
+    pub revoke_attempts: u32,
+    /// Why the last one failed. Absent: none did.
+    #[prost(string, optional, tag = "11")]
+    pub revoke_error: ::core::option::Option<::prost::alloc::string::String>,
+    /// When the next one is. Absent: none failed.
+    #[prost(message, optional, tag = "12")]
+    pub next_attempt_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A lease on what was issued.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SecretLease {
+    /// Its id: the path that issued it, a slash, and 24 letters and digits. No secret.
+    #[prost(string, tag = "1")]
+    pub lease_id: ::prost::alloc::string::String,
+    /// Seconds left.
+    #[prost(uint64, tag = "2")]
+    pub ttl_seconds: u64,
+    /// Whether it can be renewed.
+    #[prost(bool, tag = "3")]
+    pub renewable: bool,
+    /// When it ends unless it is renewed.
+    #[prost(message, optional, tag = "4")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Asks for leases.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseServiceListRequest {
+    /// A folder of canonical paths, mount first. Empty: the top.
+    #[prost(string, tag = "1")]
+    pub prefix: ::prost::alloc::string::String,
+    /// Continues after this name, as `next` of the page before said. Absent: from the start.
+    #[prost(string, optional, tag = "2")]
+    pub after: ::core::option::Option<::prost::alloc::string::String>,
+    /// Most names in the answer, from 1 to 10,000. Absent: all.
+    #[prost(uint32, optional, tag = "3")]
+    pub limit: ::core::option::Option<u32>,
+}
+/// What is below a prefix.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseServiceListResponse {
+    /// Names, sorted by their bytes: folders end in `/`, the others are the last segments of ids.
+    #[prost(string, repeated, tag = "1")]
+    pub keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// `after` of the next page. Absent when this page was not full: there are no more.
+    #[prost(string, optional, tag = "2")]
+    pub next: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// Asks what is known of a lease.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseServiceLookupRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub lease_id: ::prost::alloc::string::String,
+}
+/// A lease.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseServiceLookupResponse {
+    /// What is known of it.
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<Lease>,
+}
+/// Renews a lease.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseServiceRenewRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub lease_id: ::prost::alloc::string::String,
+    /// Seconds asked for; the backend's and the server's bounds hold. Absent: as at issue.
+    #[prost(uint64, optional, tag = "2")]
+    pub increment_seconds: ::core::option::Option<u64>,
+}
+/// A lease, renewed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseServiceRenewResponse {
+    /// What became of it.
+    #[prost(message, optional, tag = "1")]
+    pub lease: ::core::option::Option<SecretLease>,
+}
+/// Revokes a lease.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseServiceRevokeRequest {
+    /// Its id.
+    #[prost(string, tag = "1")]
+    pub lease_id: ::prost::alloc::string::String,
+}
+/// Nothing to say: the lease is revoked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseServiceRevokeResponse {}
+/// Revokes leases.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseServiceRevokePrefixRequest {
+    /// The canonical path, mount first.
+    #[prost(string, tag = "1")]
+    pub prefix: ::prost::alloc::string::String,
+    /// Forgets also those whose backend fails: what they stand for may live on.
+    #[prost(bool, tag = "2")]
+    pub force: bool,
+}
+/// Nothing to say: the leases are revoked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LeaseServiceRevokePrefixResponse {}
+/// Where a lease stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LeaseState {
+    /// None of the others.
+    Unspecified = 0,
+    /// It is about to be issued; nobody has been told of it.
+    Pending = 1,
+    /// What was issued is in use.
+    Confirmed = 2,
+    /// It ended; the backend is asked to revoke it until it has done so.
+    Revoking = 3,
+}
+impl LeaseState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LEASE_STATE_UNSPECIFIED",
+            Self::Pending => "LEASE_STATE_PENDING",
+            Self::Confirmed => "LEASE_STATE_CONFIRMED",
+            Self::Revoking => "LEASE_STATE_REVOKING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LEASE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "LEASE_STATE_PENDING" => Some(Self::Pending),
+            "LEASE_STATE_CONFIRMED" => Some(Self::Confirmed),
+            "LEASE_STATE_REVOKING" => Some(Self::Revoking),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod lease_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Leases: promises to revoke what a path issued, such as an account with its password.
+    ///
+    /// A lease ends when its time is up, when the token that asked for it ends, when somebody revokes it,
+    /// or with its mount. Where an id is asked for, NOT_FOUND at field `lease_id` means that no lease has it.
+    #[derive(Debug, Clone)]
+    pub struct LeaseServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> LeaseServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> LeaseServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            LeaseServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Lists what is below a prefix of paths.
+        ///
+        /// REST twin: `GET /api/v1/leases?prefix=`. Needs `sudo`.
+        pub async fn list(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LeaseServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LeaseServiceListResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.LeaseService/List",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.LeaseService", "List"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells what is known of a lease.
+        ///
+        /// REST twin: `GET /api/v1/leases/{id}`.
+        pub async fn lookup(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LeaseServiceLookupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LeaseServiceLookupResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.LeaseService/Lookup",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.LeaseService", "Lookup"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives a lease more time.
+        ///
+        /// REST twin: `POST /api/v1/leases/{id}/renew`. INVALID_ARGUMENT for a lease that has expired or
+        /// cannot be renewed.
+        pub async fn renew(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LeaseServiceRenewRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LeaseServiceRenewResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.LeaseService/Renew",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.LeaseService", "Renew"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Revokes what a lease stands for, and answers when that is done. One that is not there is revoked.
+        ///
+        /// REST twin: `DELETE /api/v1/leases/{id}`. When the backend fails, the call fails with that, and
+        /// the server goes on trying.
+        pub async fn revoke(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LeaseServiceRevokeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LeaseServiceRevokeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.LeaseService/Revoke",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.LeaseService", "Revoke"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Revokes all leases of a path and below it, and answers when that is done.
+        ///
+        /// REST twin: `DELETE /api/v1/leases?prefix=&force=`. Needs `sudo`. As `Revoke`; with `force` the
+        /// leases go even if the backend fails.
+        pub async fn revoke_prefix(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LeaseServiceRevokePrefixRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LeaseServiceRevokePrefixResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.LeaseService/RevokePrefix",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.LeaseService", "RevokePrefix"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod lease_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with LeaseServiceServer.
+    #[async_trait]
+    pub trait LeaseService: std::marker::Send + std::marker::Sync + 'static {
+        /// Lists what is below a prefix of paths.
+        ///
+        /// REST twin: `GET /api/v1/leases?prefix=`. Needs `sudo`.
+        async fn list(
+            &self,
+            request: tonic::Request<super::LeaseServiceListRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LeaseServiceListResponse>,
+            tonic::Status,
+        >;
+        /// Tells what is known of a lease.
+        ///
+        /// REST twin: `GET /api/v1/leases/{id}`.
+        async fn lookup(
+            &self,
+            request: tonic::Request<super::LeaseServiceLookupRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LeaseServiceLookupResponse>,
+            tonic::Status,
+        >;
+        /// Gives a lease more time.
+        ///
+        /// REST twin: `POST /api/v1/leases/{id}/renew`. INVALID_ARGUMENT for a lease that has expired or
+        /// cannot be renewed.
+        async fn renew(
+            &self,
+            request: tonic::Request<super::LeaseServiceRenewRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LeaseServiceRenewResponse>,
+            tonic::Status,
+        >;
+        /// Revokes what a lease stands for, and answers when that is done. One that is not there is revoked.
+        ///
+        /// REST twin: `DELETE /api/v1/leases/{id}`. When the backend fails, the call fails with that, and
+        /// the server goes on trying.
+        async fn revoke(
+            &self,
+            request: tonic::Request<super::LeaseServiceRevokeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LeaseServiceRevokeResponse>,
+            tonic::Status,
+        >;
+        /// Revokes all leases of a path and below it, and answers when that is done.
+        ///
+        /// REST twin: `DELETE /api/v1/leases?prefix=&force=`. Needs `sudo`. As `Revoke`; with `force` the
+        /// leases go even if the backend fails.
+        async fn revoke_prefix(
+            &self,
+            request: tonic::Request<super::LeaseServiceRevokePrefixRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LeaseServiceRevokePrefixResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Leases: promises to revoke what a path issued, such as an account with its password.
+    ///
+    /// A lease ends when its time is up, when the token that asked for it ends, when somebody revokes it,
+    /// or with its mount. Where an id is asked for, NOT_FOUND at field `lease_id` means that no lease has it.
+    #[derive(Debug)]
+    pub struct LeaseServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> LeaseServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for LeaseServiceServer<T>
+    where
+        T: LeaseService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/warder.v1.LeaseService/List" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListSvc<T: LeaseService>(pub Arc<T>);
+                    impl<
+                        T: LeaseService,
+                    > tonic::server::UnaryService<super::LeaseServiceListRequest>
+                    for ListSvc<T> {
+                        type Response = super::LeaseServiceListResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LeaseServiceListRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LeaseService>::list(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.LeaseService/Lookup" => {
+                    #[allow(non_camel_case_types)]
+                    struct LookupSvc<T: LeaseService>(pub Arc<T>);
+                    impl<
+                        T: LeaseService,
+                    > tonic::server::UnaryService<super::LeaseServiceLookupRequest>
+                    for LookupSvc<T> {
+                        type Response = super::LeaseServiceLookupResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LeaseServiceLookupRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LeaseService>::lookup(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LookupSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.LeaseService/Renew" => {
+                    #[allow(non_camel_case_types)]
+                    struct RenewSvc<T: LeaseService>(pub Arc<T>);
+                    impl<
+                        T: LeaseService,
+                    > tonic::server::UnaryService<super::LeaseServiceRenewRequest>
+                    for RenewSvc<T> {
+                        type Response = super::LeaseServiceRenewResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LeaseServiceRenewRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LeaseService>::renew(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RenewSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.LeaseService/Revoke" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeSvc<T: LeaseService>(pub Arc<T>);
+                    impl<
+                        T: LeaseService,
+                    > tonic::server::UnaryService<super::LeaseServiceRevokeRequest>
+                    for RevokeSvc<T> {
+                        type Response = super::LeaseServiceRevokeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LeaseServiceRevokeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LeaseService>::revoke(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.LeaseService/RevokePrefix" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokePrefixSvc<T: LeaseService>(pub Arc<T>);
+                    impl<
+                        T: LeaseService,
+                    > tonic::server::UnaryService<super::LeaseServiceRevokePrefixRequest>
+                    for RevokePrefixSvc<T> {
+                        type Response = super::LeaseServiceRevokePrefixResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::LeaseServiceRevokePrefixRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as LeaseService>::revoke_prefix(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokePrefixSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for LeaseServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "warder.v1.LeaseService";
+    impl<T> tonic::server::NamedService for LeaseServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// A rate limit.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Limit {
@@ -4412,6 +5222,9 @@ pub struct SecretsServiceGetResponse {
     /// What the backend wants people to know about this answer.
     #[prost(string, repeated, tag = "7")]
     pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The lease on it, when this read issued it. Absent: it is not issued for a time.
+    #[prost(message, optional, tag = "8")]
+    pub lease: ::core::option::Option<SecretLease>,
 }
 /// Asks for several secrets.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -19,7 +19,7 @@ use crate::{
     identity::Identity,
     json,
     port::backend::MountScope,
-    request::{Answer, Auth, Door, Fields, Reply},
+    request::{Answer, Auth, Door, Fields, LeaseShown, Reply},
     secret::Secret,
 };
 
@@ -77,6 +77,8 @@ pub enum Outcome {
         digest: Option<Arc<AnswerDigest>>,
         /// A token issued by this request; it and its accessor are recorded as HMACs.
         issued: Option<Arc<Auth>>,
+        /// A lease issued or renewed by this request; its id is recorded as HMAC.
+        lease: Option<Arc<LeaseShown>>,
     },
     /// It was refused, or broke.
     Failed {
@@ -91,13 +93,13 @@ impl Outcome {
     /// Done, with this data.
     #[must_use]
     pub const fn done(answer: Option<Secret>) -> Self {
-        Self::Done { answer, digest: None, issued: None }
+        Self::Done { answer, digest: None, issued: None, lease: None }
     }
 
     /// Done, with data from the cache, whose entry keeps `digest`.
     #[must_use]
     pub const fn cached(answer: Secret, digest: Arc<AnswerDigest>) -> Self {
-        Self::Done { answer: Some(answer), digest: Some(digest), issued: None }
+        Self::Done { answer: Some(answer), digest: Some(digest), issued: None, lease: None }
     }
 
     /// Done, with what this reply shows.
@@ -108,7 +110,8 @@ impl Outcome {
             Answer::Names { keys } => Some(listing(keys)),
             Answer::Nothing => None,
         };
-        Self::Done { answer, digest, issued: reply.auth.clone().map(Arc::new) }
+        let lease = reply.lease.clone().map(Arc::new);
+        Self::Done { answer, digest, issued: reply.auth.clone().map(Arc::new), lease }
     }
 
     /// Failed with this error, in the words that the caller reads, but for what they quote.

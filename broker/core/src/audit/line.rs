@@ -11,7 +11,7 @@ use crate::{
     clock::Timestamp,
     identity::{Identity, TokenKind},
     json::write_string,
-    request::{Auth, Door, Fields},
+    request::{Auth, Door, Fields, LeaseShown},
     secret::Secret,
 };
 
@@ -183,13 +183,16 @@ fn write_fields(out: &mut Vec<u8>, keys: Option<&Keys>, fields: &Fields) {
 
 fn write_outcome(out: &mut Vec<u8>, keys: Option<&Keys>, outcome: &Outcome) {
     match outcome {
-        Outcome::Done { answer, digest, issued } => {
+        Outcome::Done { answer, digest, issued, lease } => {
             if let Some(answer) = answer {
                 out.extend_from_slice(b",\"response\":");
                 write_answer(out, keys, answer, digest.as_deref());
             }
             if let Some(auth) = issued {
                 write_issued(out, keys, auth);
+            }
+            if let Some(lease) = lease {
+                write_lease(out, keys, lease);
             }
         }
         Outcome::Failed { kind, detail } => {
@@ -206,6 +209,14 @@ fn write_issued(out: &mut Vec<u8>, keys: Option<&Keys>, auth: &Auth) {
     write_hmac(out, keys, auth.token.expose());
     write_holder(out, keys, &auth.accessor, &auth.policies, auth.kind, auth.entity_id.as_deref());
     out.push(b'}');
+}
+
+fn write_lease(out: &mut Vec<u8>, keys: Option<&Keys>, lease: &LeaseShown) {
+    out.extend_from_slice(b",\"lease\":{\"id\":");
+    write_hmac(out, keys, lease.id.as_bytes());
+    out.extend_from_slice(b",\"ttl_seconds\":");
+    write_number(out, lease.ttl.as_secs());
+    out.extend_from_slice(if lease.renewable { b",\"renewable\":true}" } else { b",\"renewable\":false}" });
 }
 
 /// `,"name":"value"`; names are ours and need no escape.

@@ -23,7 +23,7 @@
 //! | `type` | `open` before effects, `close` before the answer leaves, `hit`: both in one, for a cached answer |
 //! | `id` | request id, the same in `open` and `close` |
 //! | `door` | `native`, `vault`; absent for what happened without a request |
-//! | `operation` | `create`, `delete`, `list`, `patch`, `read`, `rotate`, `update`; `watch`: from the opening of a watch to its end |
+//! | `operation` | `create`, `delete`, `list`, `patch`, `read`, `rotate`, `update`; `expire`, `revoke`: of a lease, by the broker itself; `watch`: from the opening of a watch to its end |
 //! | `path` | canonical path, or as asked when it was not resolved |
 //! | `mount`, `plugin` | what it resolved to |
 //! | `remote_address` | address of the caller; absent on a unix socket |
@@ -32,6 +32,7 @@
 //! | `request` | members of body and query, every leaf* |
 //! | `response` | data of the answer, every leaf* |
 //! | `issued` | a token made by this request: `token`*, `accessor`*, `policies`, `token_type`, `entity_id` |
+//! | `lease` | a lease issued or renewed by this request: `id`*, `ttl_seconds`, `renewable` |
 //! | `error` | `code`, `detail` |
 //! | `hash` | lower-case hex SHA-256 of this line's bytes before `,"hash":` |
 //!

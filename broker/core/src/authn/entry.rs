@@ -71,7 +71,9 @@ impl Entry {
     }
 
     pub(super) fn identity(&self, digest: String) -> Arc<Identity> {
+        let parent = || self.parent.map(|parent| parent.to_string()).unwrap_or_default();
         Arc::new(Identity {
+            holder: if digest.is_empty() { parent() } else { digest.clone() },
             digest,
             accessor: self.accessor.clone(),
             policies: self.policies.clone(),

@@ -87,6 +87,17 @@ impl Tokens {
         Err(Refusal::Raced.into())
     }
 
+    /// What holds as long as the token stands that ends what this identity is given. To be checked by
+    /// the batch that gives it.
+    ///
+    /// # Errors
+    /// `unauthenticated` when it has ended, or just spent its last use; or what storage says.
+    pub async fn standing(&self, identity: &Identity) -> Result<Option<Check>> {
+        let Some(holder) = Digest::parse(&identity.holder) else { return Ok(None) };
+        let (_, revision) = self.living(holder).await?.ok_or(Refusal::Unauthenticated)?;
+        Ok(Some(Check::Unchanged { key: keys::id(holder), revision: Some(revision) }))
+    }
+
     /// The entry from memory or storage, dead or alive.
     pub(super) async fn recall(&self, digest: Digest) -> Result<Option<Arc<Known>>> {
         if let Some(known) = self.known.find(&digest) {

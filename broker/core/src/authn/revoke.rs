@@ -11,11 +11,12 @@ use super::{TRIES, Tokens, Which, entry::Entry, keys, keys::Digest, refusal::Ref
 use crate::{
     clock::Timestamp,
     error::{Error, Result},
+    lease,
     port::storage::{Batch, Check, Outcome, Revision, Snapshot, Write, get},
     secret::Secret,
 };
 
-/// Tokens deleted by one batch (up to four keys each).
+/// Tokens deleted by one batch (up to five keys each).
 pub(super) const BATCH: usize = 250;
 
 /// What becomes of a deleted token's children.
@@ -249,6 +250,7 @@ impl<'a> Felling<'a> {
             return Ok(());
         };
         let marked = self.settle_children(digest, entry.parent).await?;
+        lease::token_ends(self.snapshot, &digest.to_string(), self.firm, &mut self.batch).await?;
         if !self.firm {
             self.batch.checks.push(Check::Unchanged { key: key.clone(), revision: Some(stored.revision) });
         }

@@ -88,6 +88,7 @@ mod tests {
     fn identity() -> Arc<Identity> {
         Arc::new(Identity {
             digest: "d".into(),
+            holder: "d".into(),
             accessor: "a".into(),
             policies: vec!["p".into()],
             display_name: "token".into(),

@@ -314,7 +314,7 @@ impl Broker {
         let caller = Caller { identity: Some(identity.clone()), peer: request.peer.clone() };
         let run = self.invocation(&spot.mount, caller, request.deadline, None).await?;
         let asked = spot.plugin.backend.exists(run, spot.target.clone());
-        let ran = self.told(spot, Export::Exists, asked).await;
+        let ran = self.told(&spot.mount.scope, Export::Exists, asked).await;
         spot.begun = ran.txn;
         Ok(if ran.result? { Operation::Update } else { Operation::Create })
     }

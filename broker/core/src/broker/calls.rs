@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Broker, admit::Spot};
+use super::Broker;
 use crate::{
     port::{
         backend::{MountScope, Ran},
@@ -18,10 +18,15 @@ impl Broker {
     }
 
     /// Runs an exported call and tells how it ended.
-    pub(super) async fn told<T>(&self, spot: &Spot, export: Export, ran: impl Future<Output = Ran<T>>) -> Ran<T> {
+    pub(super) async fn told<T>(
+        &self,
+        scope: &MountScope,
+        export: Export,
+        ran: impl Future<Output = Ran<T>>,
+    ) -> Ran<T> {
         let mut call = Telling {
             calls: self.calls.get(),
-            scope: &spot.mount.scope,
+            scope,
             export,
             outcome: "cancelled",
             usage: Usage::default(),

@@ -209,6 +209,7 @@ impl Broker {
         self.sys.audit.set_salt(&|name| salt_of(name).unwrap_or_else(|| Secret::from("")));
         self.sys.mounts.resume().await?;
         self.sys.tokens.resume().await?;
+        self.sys.leases.resume().await?;
         self.feed.begin(self.storage.snapshot().await?.revision());
         self.turn(true);
         Ok(())

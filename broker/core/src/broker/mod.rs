@@ -10,6 +10,7 @@ mod calls;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
+mod leases;
 mod lifecycle;
 mod load;
 mod login;
@@ -48,6 +49,7 @@ use crate::{
     clock::{Clock, Timestamp},
     error::{Error, ErrorKind, Result},
     feed::{Feed, FeedConfig},
+    lease::{Leases, Limits},
     lockout::Lockouts,
     port::{
         backend::Plugins,
@@ -66,6 +68,7 @@ use crate::{
 };
 use admit::Admission;
 use gate::Gates;
+use leases::Hands;
 use load::Load;
 use plugin::Loaded;
 use turns::Turns;
@@ -149,6 +152,7 @@ pub struct Broker {
     loaded: Loaded,
     turns: Turns,
     gates: Gates,
+    hands: Hands,
     load: Load,
     calls: OnceLock<Arc<dyn Calls>>,
     open: AtomicBool,
@@ -170,7 +174,9 @@ impl Broker {
         storage.observe(cache.clone());
         let feed = Feed::new(config.feed.clone());
         storage.observe(feed.clone());
+        let limits = Limits { default_ttl: config.token.default_ttl, max_ttl: config.token.max_ttl };
         let sys = Sys {
+            leases: Arc::new(Leases::new(storage.clone(), clock.clone(), limits)),
             tokens: Tokens::new(storage.clone(), clock.clone(), config.token),
             policies: Policies::new(storage.clone(), clock.clone()),
             quotas: Arc::new(Quotas::new(storage.clone(), clock.clone())),
@@ -198,6 +204,7 @@ impl Broker {
             loaded: Loaded::new(plugins),
             turns: Turns::default(),
             gates,
+            hands: Hands::default(),
             load,
             calls: OnceLock::new(),
             open: AtomicBool::new(false),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Broker,
     admit::{Admission, Place, Spot},
-    plugin,
+    leases, plugin,
 };
 use crate::{
     audit::{Outcome, Record},
@@ -13,17 +13,18 @@ use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
     feed::Stop,
+    lease::Pending,
     news::News,
     port::{
         backend::{Call, Caller, Observed, PluginAnswer, PluginReply},
         storage,
         usage::Export,
     },
-    request::{Answer, Operation, Reply},
+    request::{Answer, LeaseShown, Operation, Reply},
     route::{self, Deed, Mount},
     sys::{Ask, Served},
     trace::{self, Value},
-    txn::{ReadSet, Transaction},
+    txn::ReadSet,
 };
 
 /// Tries of one call whose transaction meets a conflict.
@@ -37,6 +38,7 @@ struct Made {
     fresh: Option<Duration>,
     reads: ReadSet,
     wrote: bool,
+    lease: Option<LeaseShown>,
 }
 
 impl Broker {
@@ -70,6 +72,7 @@ impl Broker {
             }
             Place::Plugin(_) => self.sandboxed(&mut admission).await.map(|made| {
                 let reply = admission.reply(made.answer.clone(), made.warnings.clone(), false);
+                let reply = Reply { lease: made.lease.clone(), ..reply };
                 if key.as_ref().is_some_and(|key| self.keep(ticket, key, &admission, made)) {
                     lead.iter().for_each(cache::Lead::kept);
                 }
@@ -89,6 +92,10 @@ impl Broker {
             tracing::error!(error = %error.chain(), "an administrative answer left without its closing record");
             return result;
         }
+        if let (Err(_), Ok(Reply { lease: Some(lease), .. }), Place::Plugin(_)) = (&closed, &result, &admission.place) {
+            // Nobody will ever know it.
+            let _ = self.sys.leases.doom(&lease.id).await;
+        }
         closed.map_err(|error| unshown(error, result.is_ok() && admission.entry.effects))?;
         result
     }
@@ -104,7 +111,7 @@ impl Broker {
         Ok(())
     }
 
-    async fn native(&self, admission: &Admission) -> Result<Reply> {
+    async fn native(self: &Arc<Self>, admission: &Admission) -> Result<Reply> {
         let Place::Native(matched) = &admission.place else { return Err(Error::internal("not a native path")) };
         let Some(acl) = &admission.acl else { return Err(Error::denied()) };
         let ask = Ask {
@@ -115,6 +122,12 @@ impl Broker {
             captures: &matched.captures,
             fields: &admission.fields,
         };
+        if let Some(order) = matched.lease_order(&ask)? {
+            return self.order(order, admission).await;
+        }
+        if let Some(mount) = matched.unmounts(admission.operation) {
+            self.clear(&mount).await?;
+        }
         let turn = match matched.seals() {
             true => Some(self.close_doors().await),
             false => None,
@@ -134,9 +147,30 @@ impl Broker {
 
     /// Runs the plugin until its transaction commits without a conflict.
     async fn sandboxed(&self, admission: &mut Admission) -> Result<Made> {
+        let Place::Plugin(spot) = &admission.place else { return Err(Error::internal("not a plugin's path")) };
+        let lifted = route::lift(&spot.route, &spot.target.captures, &admission.fields)?;
+        let Some(pending) = self.intend(admission).await? else {
+            return self.tried(admission, &lifted, None, &mut false).await;
+        };
+        let mut acted = false;
+        let made = self.tried(admission, &lifted, Some(&pending), &mut acted).await;
+        if made.is_err() {
+            self.abandon(&pending, acted).await;
+        }
+        made
+    }
+
+    /// With a lease that waits to be confirmed, where one is issued; `acted`: the plugin may have
+    /// changed something outside.
+    async fn tried(
+        &self,
+        admission: &mut Admission,
+        lifted: &route::Lifted,
+        pending: Option<&Pending>,
+        acted: &mut bool,
+    ) -> Result<Made> {
         let operation = admission.operation;
         let Place::Plugin(spot) = &mut admission.place else { return Err(Error::internal("not a plugin's path")) };
-        let lifted = route::lift(&spot.route, &spot.target.captures, &admission.fields)?;
         let mut begun = spot.begun.take();
         for attempt in 0..ATTEMPTS {
             let running = match &spot.room {
@@ -148,7 +182,7 @@ impl Broker {
             if attempt > 0 && asks_exists(spot, operation) {
                 // The world changed: was this still the operation that was allowed?
                 let asked = spot.plugin.backend.exists(run, spot.target.clone());
-                let ran = self.told(spot, Export::Exists, asked).await;
+                let ran = self.told(&spot.mount.scope, Export::Exists, asked).await;
                 if ran.result? != (operation == Operation::Update) {
                     return Err(Error::new(
                         ErrorKind::Conflict,
@@ -163,37 +197,58 @@ impl Broker {
                 target: spot.target.clone(),
                 data: lifted.data.clone(),
                 secrets: lifted.secrets.clone(),
+                lease_id: pending.map(|pending| pending.id().to_owned()),
                 default_ttl: self.config.token.default_ttl,
                 max_ttl: self.config.token.max_ttl,
             };
             let mut stage = trace::stage("plugin");
             stage.about("warder.operation", || Value::Text(operation.word().into()));
-            let handled = self.told(spot, Export::Handle, spot.plugin.backend.handle(run, call));
+            let handled = self.told(&spot.mount.scope, Export::Handle, spot.plugin.backend.handle(run, call));
             let ran = trace::within(stage.inner(), handled).await;
             stage.end(&ran.result);
             // Its commit is no call any more.
             drop(running);
             let name = |e: Error| named(e, spot);
+            *acted |= ran.observed.outside;
             let reply = ran.result.map_err(name)?;
+            let grant = leases::granted(&reply, pending, spot)?;
             let version = reply.version.clone();
             let txn = ran.txn.ok_or_else(|| Error::internal("the sandbox lost its transaction"))?;
             let (reads, wrote) = (txn.read_set().clone(), txn.wrote());
             // Before the commit: an answer that cannot be given must leave nothing behind.
-            let made = made(reply, ran.observed, reads, wrote, &lifted.unknown).map_err(name)?;
-            if wrote {
+            let mut made = made(reply, ran.observed, reads, wrote, &lifted.unknown).map_err(name)?;
+            let mut batch = txn.finish();
+            if let (Some(grant), Some(pending)) = (grant, pending) {
+                made.lease = Some(self.sys.leases.confirm(pending, &grant, &mut batch)?);
+            }
+            if wrote || made.lease.is_some() {
                 let news = self.news(spot, operation, &lifted.data, version.as_deref()).await?;
-                if self.committed(txn, news).await? == storage::Outcome::Conflict {
+                if self.committed(batch, news).await? == storage::Outcome::Conflict {
+                    self.still_wanted(pending).await?;
                     continue;
                 }
+            }
+            if made.lease.is_some() {
+                self.sys.leases.confirmed();
             }
             return Ok(made);
         }
         Err(Error::new(ErrorKind::Conflict, format!("lost against other writers {ATTEMPTS} times: try again")))
     }
 
-    async fn committed(&self, txn: Transaction, news: Option<News>) -> Result<storage::Outcome> {
+    /// A lease that was revoked while it was issued is not issued any more.
+    async fn still_wanted(&self, pending: Option<&Pending>) -> Result<()> {
+        match pending {
+            Some(pending) if !self.sys.leases.stands(pending).await? => {
+                Err(Error::new(ErrorKind::Conflict, "the lease was revoked before it was issued"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn committed(&self, batch: storage::Batch, news: Option<News>) -> Result<storage::Outcome> {
         let mut stage = trace::stage("commit");
-        let outcome = self.storage.announce(txn.finish(), news.map(Arc::new)).await;
+        let outcome = self.storage.announce(batch, news.map(Arc::new)).await;
         stage.about("warder.conflict", || Value::Flag(matches!(outcome, Ok(storage::Outcome::Conflict))));
         stage.end(&outcome);
         outcome
@@ -253,7 +308,15 @@ fn made(reply: PluginReply, observed: Observed, reads: ReadSet, wrote: bool, unk
     if !unknown.is_empty() && has_place {
         warnings.push(format!("Endpoint ignored these unrecognized parameters: [{}]", unknown.join(" ")));
     }
-    Ok(Made { answer: plugin::reveal(reply.answer)?, warnings, observed, fresh: reply.fresh, reads, wrote })
+    Ok(Made {
+        answer: plugin::reveal(reply.answer)?,
+        warnings,
+        observed,
+        fresh: reply.fresh,
+        reads,
+        wrote,
+        lease: None,
+    })
 }
 
 fn asks_exists(spot: &Spot, operation: Operation) -> bool {

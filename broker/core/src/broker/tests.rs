@@ -31,6 +31,7 @@ use crate::{
     testing::MemoryStorage,
 };
 
+mod leases;
 mod pressure;
 
 /// A seal that is open after init.
@@ -158,6 +159,7 @@ impl Backend for BackendDouble {
         }
         let result = serve(&mut run, &call).await.map(|answer| PluginReply {
             answer,
+            grant: None,
             fresh: None,
             version: None,
             warnings: Vec::new(),

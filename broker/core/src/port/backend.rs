@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::{
     clock::Timestamp,
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     identity::{Identity, Peer},
     port::usage::{Footprint, Usage},
     request::{Operation, SecretRoute},
@@ -126,6 +126,8 @@ pub struct Call {
     pub data: String,
     /// Pointer to sealed value.
     pub secrets: Vec<(String, SealedValue)>,
+    /// Of the lease that was minted, on a route that issues one.
+    pub lease_id: Option<String>,
     /// Default time to live of the mount.
     pub default_ttl: Duration,
     /// Longest time to live of the mount.
@@ -206,11 +208,37 @@ impl fmt::Debug for PluginAnswer {
     }
 }
 
+/// A lease on what a plugin issued. Zero stands for what the mount says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaseGrant {
+    /// Until it must be renewed.
+    pub ttl: Duration,
+    /// Until it ends for good.
+    pub max_ttl: Duration,
+    /// Whether it may be renewed.
+    pub renewable: bool,
+}
+
+/// A lease as its plugin gets it, to renew or to revoke what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leased {
+    /// Its id.
+    pub id: String,
+    /// The path that issued it, below the mount.
+    pub path: String,
+    /// When it was minted.
+    pub issued: Timestamp,
+    /// Of a renewal: what is asked for; zero: as at issue.
+    pub increment: Duration,
+}
+
 /// What a plugin returned.
 #[derive(Debug)]
 pub struct PluginReply {
     /// The answer.
     pub answer: PluginAnswer,
+    /// A lease on what it issued.
+    pub grant: Option<LeaseGrant>,
     /// How long an answer from outside may be cached.
     pub fresh: Option<Duration>,
     /// Version of the secret, if it has one.
@@ -271,10 +299,31 @@ pub trait Backend: Send + Sync + 'static {
     /// Dropping the future tears the sandbox down; nothing was stored.
     async fn handle(&self, run: Invocation, call: Call) -> Ran<PluginReply>;
 
+    /// How much time a lease gets from now on.
+    ///
+    /// # Cancel safety
+    /// As [`Backend::handle`].
+    async fn renew(&self, run: Invocation, _: Leased) -> Ran<Duration> {
+        no_leases(run)
+    }
+
+    /// Ends what a lease stands for; ok when it is gone already.
+    ///
+    /// # Cancel safety
+    /// As [`Backend::handle`].
+    async fn revoke(&self, run: Invocation, _: Leased) -> Ran<()> {
+        no_leases(run)
+    }
+
     /// What all its calls use now.
     fn footprint(&self) -> Footprint {
         Footprint::default()
     }
+}
+
+fn no_leases<T>(run: Invocation) -> Ran<T> {
+    let result = Err(Error::new(ErrorKind::MethodNotAllowed, "this plugin issues no leases"));
+    Ran { result, txn: Some(run.txn), observed: Observed::default(), usage: Usage::default() }
 }
 
 /// Finds plugins by name.

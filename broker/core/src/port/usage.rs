@@ -72,6 +72,10 @@ pub enum Export {
     Exists,
     /// The request itself.
     Handle,
+    /// More time for a lease.
+    Renew,
+    /// The end of a lease.
+    Revoke,
 }
 
 impl Export {
@@ -81,6 +85,8 @@ impl Export {
         match self {
             Self::Exists => "exists",
             Self::Handle => "handle",
+            Self::Renew => "renew",
+            Self::Revoke => "revoke",
         }
     }
 }

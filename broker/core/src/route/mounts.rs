@@ -224,25 +224,43 @@ impl Mounts {
         }
     }
 
-    /// Removes the mount at `path` and everything it stored.
+    /// What holds as long as this very mount stands and nobody changes it. To be checked by a batch
+    /// that must not come after its end.
     ///
     /// # Errors
-    /// `not_found` when nothing is mounted there.
-    pub async fn unmount(&self, path: &Path) -> Result<()> {
+    /// `not_found` when it is gone.
+    pub async fn standing(&self, mount: &Mount) -> Result<Check> {
+        let gone = || Error::new(ErrorKind::NotFound, "the mount was removed meanwhile");
+        let key = key(&mount.path);
+        let entry = storage::get(&*self.storage, &key).await?.ok_or_else(gone)?;
+        let record: Record = serde_json::from_slice(entry.value.expose()).map_err(|_| bad_record(&mount.path))?;
+        if *record.uuid != *mount.uuid {
+            return Err(gone());
+        }
+        Ok(Check::Unchanged { key, revision: Some(entry.revision) })
+    }
+
+    /// Removes the mount at `path` and everything it stored, on the condition that `check` holds.
+    ///
+    /// # Errors
+    /// `not_found` when nothing is mounted there; `conflict` when the condition does not hold.
+    pub async fn unmount(&self, path: &Path, check: Check) -> Result<()> {
         let path = path.to_folder();
         let table = self.table().await?;
         let Some(mount) = table.at(path.as_str()) else {
             return Err(absent(&path));
         };
         let batch = Batch {
-            checks: Vec::new(),
+            checks: vec![check],
             writes: vec![
                 Write::Delete { key: key(path.as_str()) },
                 Write::Put { key: format!("{REMOVING}{}", mount.uuid), value: Secret::from("") },
             ],
         };
         let news = News::unmounted(path.as_str(), path.as_str() == DEFAULT_MOUNT, self.clock.now());
-        self.storage.announce(batch, Some(Arc::new(news))).await?;
+        if self.storage.announce(batch, Some(Arc::new(news))).await? == Outcome::Conflict {
+            return Err(Error::new(ErrorKind::Conflict, "something was issued from it meanwhile: try again"));
+        }
         self.wipe(&mount.uuid).await
     }
 

@@ -5,6 +5,7 @@
 //! Invariant: nothing here is reached without the permit that the path and operation need.
 
 mod keys;
+mod leases;
 mod lockouts;
 mod mounts;
 mod policies;
@@ -17,8 +18,10 @@ mod tokens;
 
 use std::sync::Arc;
 
+pub use leases::LeaseOrder;
 pub use quorum::{Attempts, hex, share};
 
+use leases::Leases;
 use tokens::Whose;
 
 use crate::{
@@ -27,7 +30,9 @@ use crate::{
     authz::{Acl, Permit, Policies},
     clock::Clock,
     error::{Error, ErrorKind, Result},
+    lease,
     lockout::Lockouts,
+    path::Path,
     port::{
         backend::Plugins,
         keyring::Keyring,
@@ -42,6 +47,8 @@ use crate::{
 
 /// What a handler may touch.
 pub struct Sys {
+    /// Leases.
+    pub leases: Arc<lease::Leases>,
     /// Tokens.
     pub tokens: Arc<Tokens>,
     /// Policies.
@@ -165,6 +172,7 @@ enum Handler {
     Explain,
     Accessors,
     KeyStatus,
+    Leases(Leases),
     Locked,
     Lookup(Whose),
     Mount,
@@ -230,6 +238,16 @@ static ROUTES: &[Line] = &[
     line("sys/generate-root-token/update", &[Operation::Update], Handler::RootShare),
     line("sys/internal/ui/mounts/{path...}", &[Operation::Read], Handler::MountOf),
     line("sys/key-status", &[Operation::Read], Handler::KeyStatus),
+    line("sys/leases", &[Operation::Read], Handler::Leases(Leases::Stuck)),
+    line("sys/leases/count", &[Operation::Read], Handler::Leases(Leases::Count)),
+    line("sys/leases/lookup", &[Operation::List, Operation::Update], Handler::Leases(Leases::Lookup)),
+    line("sys/leases/lookup/{prefix...}", &[Operation::List], Handler::Leases(Leases::Lookup)),
+    line("sys/leases/renew", &[Operation::Update], Handler::Leases(Leases::Renew)),
+    line("sys/leases/renew/{lease_id...}", &[Operation::Update], Handler::Leases(Leases::Renew)),
+    line("sys/leases/revoke", &[Operation::Update], Handler::Leases(Leases::Revoke)),
+    line("sys/leases/revoke/{lease_id...}", &[Operation::Update], Handler::Leases(Leases::Revoke)),
+    line("sys/leases/revoke-force/{prefix...}", &[Operation::Update], Handler::Leases(Leases::Force)),
+    line("sys/leases/revoke-prefix/{prefix...}", &[Operation::Update], Handler::Leases(Leases::Prefix)),
     line("sys/locked-users", &[Operation::Read], Handler::Locked),
     line("sys/locked-users/{mount_accessor}/unlock/{name...}", &[Operation::Update], Handler::Unlock),
     line("sys/mounts", &[Operation::Read], Handler::Mounts),
@@ -288,6 +306,14 @@ impl Matched {
         matches!(self.handler, Handler::RekeyShare)
     }
 
+    /// The mount that this removes, if it does.
+    #[must_use]
+    pub fn unmounts(&self, operation: Operation) -> Option<Path> {
+        let (Handler::Mount, Operation::Delete) = (self.handler, operation) else { return None };
+        let (_, path) = self.captures.first()?;
+        Path::parse(path).ok().filter(|path| !path.as_str().ends_with("/tune"))
+    }
+
     /// Whether the answer closes the barrier.
     #[must_use]
     pub const fn seals(&self) -> bool {
@@ -329,6 +355,7 @@ impl Sys {
             Handler::Create { orphan } => tokens::create(self, ask, orphan).await,
             Handler::Explain => policies::explain(self, ask).await,
             Handler::KeyStatus => keys::status(self),
+            Handler::Leases(asked) => leases::serve(self, ask, asked).await,
             Handler::Locked => lockouts::all(self).await,
             Handler::Lookup(whose) => tokens::lookup(self, ask, whose).await,
             Handler::Mount => mounts::one(self, ask).await,
@@ -373,6 +400,7 @@ mod tests {
         for line in ROUTES {
             let path = line.pattern.replace("{path...}", "x/y").replace("{name...}", "x");
             let path = path.replace("{name}", "x").replace("{mount_accessor}", "x");
+            let path = path.replace("{prefix...}", "x/y").replace("{lease_id...}", "x/y");
             let found = find(&path).unwrap_or_else(|| panic!("{path}"));
             assert_eq!(found.handler, line.handler, "{path}");
             assert!(owns(&path));

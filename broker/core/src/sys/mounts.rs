@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Ask, Served, Sys, not_found};
 use crate::{
     error::{Error, Result},
+    lease,
     path::Path,
     request::Operation,
     route::{Mount, NewMount, Tuning},
@@ -53,7 +54,9 @@ pub(super) async fn one(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
             let mount = table.at(path.as_str()).ok_or_else(|| not_found("nothing is mounted there"))?;
             Served::json(&shown(mount))
         }
-        Operation::Delete => sys.mounts.unmount(&path).await.map(|()| Served::nothing()),
+        Operation::Delete => {
+            sys.mounts.unmount(&path, lease::none_below(path.as_str())).await.map(|()| Served::nothing())
+        }
         _ => mount(sys, &path, ask).await,
     }
 }

@@ -213,6 +213,7 @@ impl Backend for Plain {
     async fn handle(&self, mut run: Invocation, call: Call) -> Ran<PluginReply> {
         let result = answer(&mut run, call).await.map(|answer| PluginReply {
             answer,
+            grant: None,
             fresh: None,
             version: None,
             warnings: Vec::new(),

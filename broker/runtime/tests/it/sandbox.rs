@@ -134,6 +134,7 @@ pub(crate) fn call(path: &str) -> Call {
         target: Target { path: path.into(), route: route.into(), captures },
         data: "{}".into(),
         secrets: vec![("/doc".into(), document)],
+        lease_id: None,
         default_ttl: Duration::from_secs(1),
         max_ttl: Duration::from_secs(2),
     }

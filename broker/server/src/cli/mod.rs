@@ -9,6 +9,7 @@ mod config;
 mod dev;
 mod failure;
 mod input;
+mod lease;
 mod limit;
 mod output;
 mod policy;
@@ -116,6 +117,9 @@ enum Command {
     /// Work with policies.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Work with leases: what was issued for a time.
+    #[command(subcommand)]
+    Lease(lease::Lease),
     /// Work with rate limits.
     #[command(subcommand)]
     Limit(limit::Limit),
@@ -183,6 +187,7 @@ async fn ask(command: Command, shared: &Shared) -> Result<(), Failure> {
         Command::Watch(rotate) => rotate.run(shared).await,
         Command::Token(token) => token.run(shared).await,
         Command::Policy(policy) => policy.run(shared).await,
+        Command::Lease(lease) => lease.run(shared).await,
         Command::Limit(limit) => limit.run(shared).await,
         Command::Mount(mount) => mount.run(shared).await,
         Command::Operator(operator) => operator.run(shared).await,

@@ -94,6 +94,12 @@ static ROUTES: &[Route] = routes! {
     token "PUT"    "/api/v1/policies/{name}" rest::policies::write, "Write a policy (HCL or JSON)";
     token "DELETE" "/api/v1/policies/{name}" rest::policies::delete, "Remove a policy";
 
+    token "GET"    "/api/v1/leases" rest::leases::list, "Leases below a prefix of paths";
+    token "DELETE" "/api/v1/leases" rest::leases::revoke_prefix, "Revoke all leases below a prefix";
+    token "POST"   "/api/v1/leases/{lease_id...}/renew" rest::leases::renew, "Give a lease more time";
+    token "GET"    "/api/v1/leases/{lease_id...}" rest::leases::read, "What is known of a lease";
+    token "DELETE" "/api/v1/leases/{lease_id...}" rest::leases::revoke, "Revoke a lease: done when it is answered";
+
     token "GET"    "/api/v1/limits" rest::limits::list, "Names of rate limits";
     token "GET"    "/api/v1/limits/{name}" rest::limits::read, "One rate limit";
     token "PUT"    "/api/v1/limits/{name}" rest::limits::write, "Set a rate limit";

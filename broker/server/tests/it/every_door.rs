@@ -37,6 +37,7 @@ const POLICY: &str = r#"{"policy":"path \"a\" { capabilities = [\"read\"] }"}"#;
 const LIMIT: &str = r#"{"rate":1000000}"#;
 const TUNE: &str = r#"{"options":{"max_calls":"9"}}"#;
 const EXPLAIN: &str = r#"{"path":"secret/data/a","operation":"read"}"#;
+const LEASE: &str = r#"{"lease_id":"door"}"#;
 const INIT: &str = r#"{"shares":1,"threshold":1}"#;
 const VAULT_INIT: &str = r#"{"secret_shares":1,"secret_threshold":1}"#;
 const READS: &str = r#"{"reads":[{"path":"door"}]}"#;
@@ -83,6 +84,12 @@ pub(crate) const ROUTES: &[Row] = &[
     ("GET", "/api/v1/policies/{name}", "/api/v1/policies/door", "", Token(403, 200)),
     ("PUT", "/api/v1/policies/{name}", "/api/v1/policies/door", POLICY, Token(403, 204)),
     ("DELETE", "/api/v1/policies/{name}", "/api/v1/policies/door", "", Token(403, 204)),
+    ("GET", "/api/v1/leases", "/api/v1/leases", "", Token(403, 200)),
+    ("DELETE", "/api/v1/leases", "/api/v1/leases?prefix=door", "", Token(403, 204)),
+    // No lease is there, and everybody may ask for one by its id.
+    ("POST", "/api/v1/leases/{lease_id...}/renew", "/api/v1/leases/door/renew", "{}", Token(404, 404)),
+    ("GET", "/api/v1/leases/{lease_id...}", "/api/v1/leases/door", "", Token(404, 404)),
+    ("DELETE", "/api/v1/leases/{lease_id...}", "/api/v1/leases/door", "", Token(403, 204)),
     ("GET", "/api/v1/limits", "/api/v1/limits", "", Token(403, 200)),
     ("GET", "/api/v1/limits/{name}", "/api/v1/limits/door", "", Token(403, 200)),
     ("PUT", "/api/v1/limits/{name}", "/api/v1/limits/door", LIMIT, Token(403, 204)),
@@ -155,6 +162,17 @@ const PATHS: &[Row] = &[
     ("GET", "sys/internal/specs/openapi", "/v1/sys/internal/specs/openapi", "", Guest(200)),
     ("GET", "sys/internal/ui/mounts/{path...}", "/v1/sys/internal/ui/mounts/secret/a", "", Token(403, 200)),
     ("GET", "sys/key-status", "/v1/sys/key-status", "", Token(403, 200)),
+    ("GET", "sys/leases", "/v1/sys/leases?type=irrevocable", "", Token(403, 200)),
+    ("GET", "sys/leases/count", "/v1/sys/leases/count", "", Token(403, 200)),
+    ("LIST", "sys/leases/lookup", "/v1/sys/leases/lookup", "", Token(403, 404)),
+    ("POST", "sys/leases/lookup", "/v1/sys/leases/lookup", LEASE, Token(400, 400)),
+    ("LIST", "sys/leases/lookup/{prefix...}", "/v1/sys/leases/lookup/door", "", Token(403, 404)),
+    ("POST", "sys/leases/renew", "/v1/sys/leases/renew", LEASE, Token(400, 400)),
+    ("POST", "sys/leases/renew/{lease_id...}", "/v1/sys/leases/renew/door", "", Token(403, 400)),
+    ("POST", "sys/leases/revoke", "/v1/sys/leases/revoke", LEASE, Token(403, 204)),
+    ("POST", "sys/leases/revoke/{lease_id...}", "/v1/sys/leases/revoke/door", "", Token(403, 204)),
+    ("POST", "sys/leases/revoke-force/{prefix...}", "/v1/sys/leases/revoke-force/door", "", Token(403, 204)),
+    ("POST", "sys/leases/revoke-prefix/{prefix...}", "/v1/sys/leases/revoke-prefix/door", "", Token(403, 204)),
     ("GET", "sys/locked-users", "/v1/sys/locked-users", "", Token(403, 200)),
     (
         "POST",

@@ -8,8 +8,8 @@ use tonic::{Code, Request, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use warder_proto::v1::{
     self, audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient,
-    limit_service_client::LimitServiceClient, mount_service_client::MountServiceClient,
-    policy_service_client::PolicyServiceClient, secret_read_result::Outcome,
+    lease_service_client::LeaseServiceClient, limit_service_client::LimitServiceClient,
+    mount_service_client::MountServiceClient, policy_service_client::PolicyServiceClient, secret_read_result::Outcome,
     secrets_service_client::SecretsServiceClient, sys_service_client::SysServiceClient,
     token_service_client::TokenServiceClient,
 };
@@ -53,7 +53,7 @@ macro_rules! row {
 const SECRET: &str = "/api/v1/secrets/{path...}";
 
 fn rows() -> Vec<Row> {
-    let rows = [secrets(), tokens(), policies(), limits(), mounts(), others()];
+    let rows = [secrets(), tokens(), policies(), leases(), limits(), mounts(), others()];
     rows.into_iter().flatten().collect()
 }
 
@@ -99,6 +99,18 @@ fn policies() -> Vec<Row> {
         row!(Client, "PolicyService/Get", get(_ => v1::PolicyServiceGetRequest { name: door() }), ("GET", ONE)),
         row!(Client, "PolicyService/List", list(_ => v1::PolicyServiceListRequest::default()), ("GET", "/api/v1/policies")),
         row!(Client, "PolicyService/Put", put(_ => v1::PolicyServicePutRequest { name: door(), policy: policy() }), ("PUT", ONE)),
+    ]
+}
+
+fn leases() -> Vec<Row> {
+    use LeaseServiceClient as Client;
+    const ONE: &str = "/api/v1/leases/{lease_id...}";
+    vec![
+        row!(Client, "LeaseService/List", list(_ => v1::LeaseServiceListRequest::default()), ("GET", "/api/v1/leases")),
+        row!(Client, "LeaseService/Lookup", lookup(_ => v1::LeaseServiceLookupRequest { lease_id: door() }), ("GET", ONE)),
+        row!(Client, "LeaseService/Renew", renew(_ => v1::LeaseServiceRenewRequest { lease_id: door(), increment_seconds: None }), ("POST", "/api/v1/leases/{lease_id...}/renew")),
+        row!(Client, "LeaseService/Revoke", revoke(_ => v1::LeaseServiceRevokeRequest { lease_id: door() }), ("DELETE", ONE)),
+        row!(Client, "LeaseService/RevokePrefix", revoke_prefix(_ => v1::LeaseServiceRevokePrefixRequest { prefix: door(), force: false }), ("DELETE", "/api/v1/leases")),
     ]
 }
 

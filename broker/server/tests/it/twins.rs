@@ -7,8 +7,8 @@ use tonic::{Request, Response, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use warder_proto::v1::{
     self, audit_service_client::AuditServiceClient, auth_service_client::AuthServiceClient,
-    limit_service_client::LimitServiceClient, mount_service_client::MountServiceClient,
-    policy_service_client::PolicyServiceClient, secret_read_result::Outcome,
+    lease_service_client::LeaseServiceClient, limit_service_client::LimitServiceClient,
+    mount_service_client::MountServiceClient, policy_service_client::PolicyServiceClient, secret_read_result::Outcome,
     secrets_service_client::SecretsServiceClient, sys_service_client::SysServiceClient,
     token_service_client::TokenServiceClient,
 };
@@ -674,6 +674,49 @@ async fn rate_limits_are_the_same_through_both_doors() {
         let grpc = said(client.delete(doors.asked(asked)).await, nothing);
         let rest = doors.rest("DELETE", &format!("limits/{}", name.replace("$door", "rest")), "");
         doors.same(&format!("Delete {name}"), &grpc, &rest, "ok");
+    }
+    doors.end();
+}
+
+/// What is there is asked for in the testkit, with a plugin that issues.
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_are_the_same_through_both_doors() {
+    const NONE: &str = "nowhere/a/AAAAAAAAAAAAAAAAAAAAAAAA";
+    let mut doors = Doors::open().await;
+    let mut client = LeaseServiceClient::new(doors.channel.clone());
+    for (prefix, limit, target, expected) in [
+        ("", None, "leases", "ok"),
+        ("nowhere/a", Some(3), "leases?prefix=nowhere/a&limit=3", "ok"),
+        ("nowhere/a/", None, "leases?prefix=nowhere/a/&list=true", "ok"),
+        ("nowhere//a", None, "leases?prefix=nowhere//a", "invalid_request"),
+        ("", Some(0), "leases?limit=0", "invalid_request"),
+    ] {
+        let asked = v1::LeaseServiceListRequest { prefix: prefix.to_owned(), after: None, limit };
+        let grpc =
+            said(client.list(doors.asked(asked)).await, |answer| json!({"keys": answer.keys, "next": answer.next}));
+        doors.same(target, &grpc, &doors.rest("GET", target, ""), expected);
+    }
+    for id in [NONE, "nowhere"] {
+        let lookup = v1::LeaseServiceLookupRequest { lease_id: id.to_owned() };
+        let grpc = said(client.lookup(doors.asked(lookup)).await, nothing);
+        doors.same(&format!("Lookup {id}"), &grpc, &doors.rest("GET", &format!("leases/{id}"), ""), "not_found");
+        let renew = v1::LeaseServiceRenewRequest { lease_id: id.to_owned(), increment_seconds: Some(5) };
+        let grpc = said(client.renew(doors.asked(renew)).await, nothing);
+        let rest = doors.rest("POST", &format!("leases/{id}/renew"), r#"{"increment":5}"#);
+        doors.same(&format!("Renew {id}"), &grpc, &rest, "not_found");
+        let revoke = v1::LeaseServiceRevokeRequest { lease_id: id.to_owned() };
+        let grpc = said(client.revoke(doors.asked(revoke)).await, nothing);
+        doors.same(&format!("Revoke {id}"), &grpc, &doors.rest("DELETE", &format!("leases/{id}"), ""), "ok");
+    }
+    for (prefix, force, target, expected) in [
+        ("nowhere", false, "leases?prefix=nowhere", "ok"),
+        ("nowhere/", true, "leases?prefix=nowhere/&force=true", "ok"),
+        ("", false, "leases", "invalid_request"),
+        ("a//b", false, "leases?prefix=a//b", "invalid_request"),
+    ] {
+        let asked = v1::LeaseServiceRevokePrefixRequest { prefix: prefix.to_owned(), force };
+        let grpc = said(client.revoke_prefix(doors.asked(asked)).await, nothing);
+        doors.same(&format!("RevokePrefix {target}"), &grpc, &doors.rest("DELETE", target, ""), expected);
     }
     doors.end();
 }

@@ -4,6 +4,7 @@ mod bad_input;
 mod deploy;
 mod grpc;
 mod kv_v2;
+mod leases;
 mod lockout;
 mod rotate;
 mod seal;

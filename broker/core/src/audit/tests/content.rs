@@ -39,6 +39,7 @@ fn what_an_error_quotes_is_not_recorded() {
 fn identity() -> Identity {
     Identity {
         digest: "d1".into(),
+        holder: String::new(),
         accessor: format!("accessor {CANARY}"),
         policies: vec!["ci".into(), "default".into()],
         display_name: "token-ci".into(),
@@ -93,7 +94,7 @@ fn full() -> Entry {
 
 fn done() -> Outcome {
     let document = Secret::from(document());
-    Outcome::Done { answer: Some(document), digest: None, issued: Some(Arc::new(issued())) }
+    Outcome::Done { answer: Some(document), digest: None, issued: Some(Arc::new(issued())), lease: None }
 }
 
 fn written(salted: bool, records: Vec<Record>) -> SinkDouble {

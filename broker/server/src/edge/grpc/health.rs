@@ -121,6 +121,6 @@ mod tests {
             assert_eq!((status(service, true, false), status(service, false, false)), (open, sealed), "{service}");
             assert_eq!(status(service, true, true), open.map(|_| NotServing), "{service}");
         }
-        assert_eq!(services().filter(|name| name.starts_with("warder.v1.")).count(), 8);
+        assert_eq!(services().filter(|name| name.starts_with("warder.v1.")).count(), 9);
     }
 }

@@ -13,6 +13,7 @@ mod audit;
 mod auth;
 pub(super) mod call;
 mod health;
+mod leases;
 mod limits;
 mod methods;
 mod mounts;

@@ -179,7 +179,7 @@ mod tests {
             assert!(INDEX.symbols.contains_key(&symbol), "{symbol}");
         }
         let Told::ListServicesResponse(services) = told(Asked::ListServices(String::new())) else { panic!() };
-        assert_eq!(services.service.len(), 10);
+        assert_eq!(services.service.len(), 11);
     }
 
     #[test]

@@ -121,6 +121,7 @@ fn shown(path: String, answered: &Answered) -> Result<GetResponse, Refusal> {
         deleted_at: shape::time(cut.known.deletion_time),
         metadata_json: shape::held(cut.known.custom.unwrap_or("{}")),
         warnings: answered.warnings.clone(),
+        lease: answered.lease.as_ref().map(shape::lease),
     })
 }
 

@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 use warder_core::{
     error::Error,
     identity, json,
-    request::{Answer, Auth, Fields, Reply as Answered},
+    request::{Answer, Auth, Fields, LeaseShown, Reply as Answered},
     secret::Secret,
 };
-use warder_proto::v1::{IssuedToken, SecretVersion, Token, TokenKind};
+use warder_proto::v1::{IssuedToken, SecretLease, SecretVersion, Token, TokenKind};
 use zeroize::Zeroizing;
 
 use super::super::{
@@ -123,6 +123,16 @@ pub(super) fn issued(auth: &Auth, with_token: bool) -> IssuedToken {
         renewable: auth.renewable,
         entity_id: auth.entity_id.clone(),
         metadata: auth.metadata.clone(),
+    }
+}
+
+/// A lease that was issued or renewed.
+pub(super) fn lease(lease: &LeaseShown) -> SecretLease {
+    SecretLease {
+        lease_id: lease.id.clone(),
+        ttl_seconds: lease.ttl.as_secs(),
+        renewable: lease.renewable,
+        expires_at: moment(Some(&lease.expires.rfc3339())),
     }
 }
 

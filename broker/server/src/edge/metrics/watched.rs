@@ -25,6 +25,28 @@ impl Metrics {
             out.observe(counts.renewed, &[KeyValue::new("event", "renewed")]);
             out.observe(counts.revoked, &[KeyValue::new("event", "revoked")]);
         });
+        of.count(
+            "warder_lease_events",
+            "Leases issued, renewed, expired, revoked; revocations failed",
+            |broker, out| {
+                let counts = broker.lease_counts();
+                for (event, count) in [
+                    ("issued", counts.issued),
+                    ("renewed", counts.renewed),
+                    ("expired", counts.expired),
+                    ("revoked", counts.revoked),
+                    ("failed", counts.failed),
+                ] {
+                    out.observe(count, &[KeyValue::new("event", event)]);
+                }
+            },
+        );
+        of.gauge("warder_lease_stored", "Leases, those that are being revoked among them", |broker, out| {
+            out.observe(broker.lease_counts().leases, &[]);
+        });
+        of.gauge("warder_lease_stuck", "Leases whose revocation failed often", |broker, out| {
+            out.observe(broker.lease_counts().stuck, &[]);
+        });
         of.count("warder_cache_lookups", "Answers looked for in the cache, by whether it had them", |broker, out| {
             let stats = broker.cache_stats();
             out.observe(stats.hits, &[KeyValue::new("result", "hit")]);
@@ -186,7 +208,7 @@ impl Watched<'_> {
         self.gauge("vault_raft_leader", "1 while this node, which is the only one, serves", |broker, out| {
             out.observe(u64::from(broker.is_open()), &[]);
         });
-        self.gauge("vault_expire_num_leases", "Leases; there are none in this version", |_, out| out.observe(0, &[]));
+        self.gauge("vault_expire_num_leases", "Leases", |broker, out| out.observe(broker.lease_counts().leases, &[]));
         self.count("vault_identity_entity_creation", "Entities made; there are none in this version", |_, out| {
             out.observe(0, &[]);
         });

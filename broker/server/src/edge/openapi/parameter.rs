@@ -66,6 +66,7 @@ pub(super) fn all() -> Map<String, Value> {
     let tag = json!({ "type": "string", "pattern": "^\"[1-9][0-9]{0,8}\"$" });
     let revision = json!({ "type": "integer", "minimum": 0 });
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": MAX_PAGE });
+    let flag_of_force = flag.clone();
     let text = json!({ "type": "string" });
     let named_field = json!({ "type": "string", "minLength": 1 });
     let status = json!({ "type": "integer", "minimum": 200, "maximum": 599 });
@@ -87,6 +88,8 @@ pub(super) fn all() -> Map<String, Value> {
         ("destroy", "query", "destroy", flag.clone(), "`true`: the named versions for good."),
         ("dry_run", "query", "dry_run", flag, "`true`: look at it only."),
         ("prefix", "query", "prefix", text.clone(), "A secret, or a folder with all below it; empty: everything."),
+        ("lease_prefix", "query", "prefix", text.clone(), "A path, mount first, with all below it."),
+        ("force", "query", "force", flag_of_force, "`true`: also those whose plugin fails."),
         ("from", "query", "from", revision.clone(), "Continue after this revision."),
         ("Last-Event-ID", "header", "Last-Event-ID", revision, "The same, as clients send it that connect again."),
         ("mount", "query", "mount", text, "Of all mounts this one only."),

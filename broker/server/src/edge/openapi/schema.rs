@@ -158,10 +158,30 @@ fn secrets() -> Group {
                 "created_at?": time(),
                 "deletion_time?": time(),
                 "metadata": { "type": "object", "additionalProperties": true },
+                "lease?": object(leased()),
             })),
         ),
         ("FieldOfSecret", answer(json!({ "path": text(), "field": text(), "value": {}, "version?": version() }))),
         ("Written", answer(json!({ "path": text(), "version?": version(), "created_at?": time() }))),
+        ("Leased", answer(leased())),
+        (
+            "Lease",
+            answer(json!({
+                "id": text(),
+                "path": text(),
+                "state": { "type": "string", "enum": ["confirmed", "pending", "revoking"] },
+                "issued_at": time(),
+                "expires_at": time(),
+                "max_expires_at": time(),
+                "renewed_at?": time(),
+                "ttl_seconds": count(),
+                "renewable": flag(),
+                "revoke_attempts?": count(),
+                "revoke_error?": text(),
+                "next_attempt_at?": time(),
+            })),
+        ),
+        ("OfLease", open(json!({ "lease_id": text(), "increment?": span(true), "sync?": flag() }))),
         ("Versions", open(json!({ "path": text() }))),
         (
             "Rotate",
@@ -182,6 +202,11 @@ fn secrets() -> Group {
             ),
         ),
     ]
+}
+
+/// A lease that was issued or renewed.
+fn leased() -> Value {
+    json!({ "id": text(), "ttl_seconds": count(), "renewable": flag(), "expires_at": time() })
 }
 
 fn tokens() -> Group {

@@ -105,6 +105,8 @@ const READ: &[&str] = &["version", "field", "refresh", "list", "after", "limit"]
 /// What a plugin may make of a request: nothing there, not taken, refused by or lost at its upstream.
 const PLUGIN: &[u16] = &[404, 405, 422, 502];
 const WRITE: &[u16] = &[404, 405, 409, 412, 422, 502];
+/// What the plugin may make of the end of a lease, or of a longer one.
+const ISSUER: &[u16] = &[404, 405, 409, 412, 413, 422, 502];
 /// Before anything is decided.
 const UNSEAL: &[u16] = &[409, 500, 503];
 /// The caller says which status stands for which state.
@@ -207,6 +209,20 @@ pub(super) static ROWS: &[Row] = &[
     row("DELETE", "/api/v1/mounts/{path...}", "mounts.disable", &[(204, "")]).errors(&[404]),
     row("GET", "/api/v1/locked-users", "locked-users.list", &[(200, "LockedUsers")]),
     row("DELETE", "/api/v1/locked-users/{path...}", "locked-users.unlock", &[(204, "")]),
+    row("GET", "/api/v1/leases", "leases.list", &[(200, "Names")]).query(&[
+        "collection",
+        "lease_prefix",
+        "after",
+        "limit",
+    ]),
+    row("DELETE", "/api/v1/leases", "leases.revoke-prefix", &[(204, "")])
+        .query(&["lease_prefix", "force"])
+        .errors(ISSUER),
+    row("POST", "/api/v1/leases/{lease_id...}/renew", "leases.renew", &[(200, "Leased")])
+        .may_have(&[(JSON, "Renew")])
+        .errors(ISSUER),
+    row("GET", "/api/v1/leases/{lease_id...}", "leases.read", &[(200, "Lease")]).errors(&[404]),
+    row("DELETE", "/api/v1/leases/{lease_id...}", "leases.revoke", &[(204, "")]).errors(ISSUER),
     row("GET", "/api/v1/limits", "limits.list", &[(200, "Names")]).query(PAGE),
     row("GET", "/api/v1/limits/{name}", "limits.read", &[(200, "Limit")]).errors(&[404]),
     row("PUT", "/api/v1/limits/{name}", "limits.write", &[(204, "")]).body(&[(JSON, "NewLimit")]).errors(&[409]),
@@ -398,6 +414,64 @@ static OWN: &[&[Row]] = &[
         body(&[(JSON, "CapabilitiesOfSelf")])
     ),
     &[reads("sys/internal/ui/mounts/{path...}", "vault.mount-of", "The mount that serves a path")],
+    &[reads("sys/leases", "vault.leases.stuck", "Leases whose revocation failed often (type=irrevocable)")],
+    &[reads("sys/leases/count", "vault.leases.count", "How many leases there are")],
+    &[lists("sys/leases/lookup", "vault.leases", "Leases at the top")],
+    &writes!(
+        "sys/leases/lookup",
+        "vault.lease.lookup",
+        ENVELOPE,
+        "What is known of a lease",
+        body(&[(JSON, "OfLease")])
+    ),
+    &[lists("sys/leases/lookup/{prefix...}", "vault.leases.below", "Leases below a path")],
+    &writes!(
+        "sys/leases/renew",
+        "vault.lease.renew",
+        ENVELOPE,
+        "Give a lease more time",
+        body(&[(JSON, "OfLease")]),
+        errors(&[405, 409, 502])
+    ),
+    &writes!(
+        "sys/leases/renew/{lease_id...}",
+        "vault.lease.renew-path",
+        ENVELOPE,
+        "Give a lease more time",
+        may_have(&[(JSON, "Fields")]),
+        errors(&[405, 409, 502])
+    ),
+    &writes!(
+        "sys/leases/revoke",
+        "vault.lease.revoke",
+        NOTHING,
+        "Revoke a lease",
+        body(&[(JSON, "OfLease")]),
+        errors(&[405, 409, 502])
+    ),
+    &writes!(
+        "sys/leases/revoke/{lease_id...}",
+        "vault.lease.revoke-path",
+        NOTHING,
+        "Revoke a lease",
+        may_have(&[(JSON, "Fields")]),
+        errors(&[405, 409, 502])
+    ),
+    &writes!(
+        "sys/leases/revoke-force/{prefix...}",
+        "vault.leases.force",
+        NOTHING,
+        "Forget the leases below a path, revoked or not",
+        may_have(&[(JSON, "Fields")])
+    ),
+    &writes!(
+        "sys/leases/revoke-prefix/{prefix...}",
+        "vault.leases.revoke-prefix",
+        NOTHING,
+        "Revoke the leases below a path",
+        may_have(&[(JSON, "Fields")]),
+        errors(&[405, 409, 502])
+    ),
     &[reads("sys/locked-users", "vault.locked-users", "Names that are locked because logins failed")],
     &writes!(
         "sys/locked-users/{mount_accessor}/unlock/{name...}",

@@ -3,6 +3,7 @@
 
 pub(super) mod auth;
 pub(super) mod batch;
+pub(super) mod leases;
 pub(super) mod limits;
 pub(super) mod policies;
 pub(super) mod secrets;

@@ -8,7 +8,7 @@ use warder_core::{
     error::{Error, ErrorKind},
     json,
     path::Path,
-    request::{Document, Reply as Answered, Shown},
+    request::{Document, LeaseShown, Reply as Answered, Shown},
     secret::Secret,
 };
 
@@ -17,7 +17,7 @@ use super::{
         problem::Refusal,
         reply::{self, Reply},
     },
-    warned,
+    leases, warned,
 };
 
 /// What is known about a version, each as JSON text.
@@ -59,13 +59,14 @@ impl<'a> Known<'a> {
 pub(in crate::edge) struct Cut<'a> {
     pub(in crate::edge) value: Option<&'a str>,
     pub(super) warnings: &'a [String],
+    lease: Option<&'a LeaseShown>,
     pub(in crate::edge) known: Known<'a>,
 }
 
 impl<'a> Cut<'a> {
     /// Of an answer without a document.
     pub(super) fn nothing(answered: &'a Answered) -> Self {
-        Self { value: None, warnings: &answered.warnings, known: Known::default() }
+        Self { value: None, warnings: &answered.warnings, lease: None, known: Known::default() }
     }
 }
 
@@ -81,7 +82,8 @@ pub(in crate::edge) fn cut<'a>(document: &'a Document, answered: &'a Answered) -
         Some(pointer) => at(pointer)?.unwrap_or(text),
         None => "null",
     };
-    Ok(Cut { value: at(value_at)?, warnings: &answered.warnings, known: Known::of(about)? })
+    let lease = answered.lease.as_ref();
+    Ok(Cut { value: at(value_at)?, warnings: &answered.warnings, lease, known: Known::of(about)? })
 }
 
 /// 200 with [`shown`].
@@ -96,7 +98,7 @@ pub(super) fn secret(path: &Path, cut: &Cut<'_>, kept: Option<&Shown>) -> Result
     Ok(response)
 }
 
-/// `{"path","data","version","created_at","metadata"}`.
+/// `{"path","data","version","created_at","metadata","lease"}`.
 pub(super) fn shown(path: &Path, cut: &Cut<'_>) -> Result<Secret, Refusal> {
     let value = cut.value.ok_or_else(|| Error::internal("the plugin's answer has no value where it said"))?;
     let text = reply_text(path.as_str())?;
@@ -104,6 +106,8 @@ pub(super) fn shown(path: &Path, cut: &Cut<'_>) -> Result<Secret, Refusal> {
     members.extend(version_members(&cut.known));
     members.extend(cut.known.deletion_time.map(|text| ("deletion_time", text)));
     members.push(("metadata", cut.known.custom.unwrap_or("{}")));
+    let lease = cut.lease.map(leases::member).transpose()?;
+    members.extend(lease.as_ref().and_then(|text| Some(("lease", text.expose_str()?))));
     Ok(warned(json::compose(members), cut.warnings))
 }
 
@@ -245,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_missing_field_is_not_found_and_named() {
-        let cut = Cut { value: Some(r#"{"a":"1"}"#), warnings: &[], known: Known::default() };
+        let cut = Cut { value: Some(r#"{"a":"1"}"#), warnings: &[], lease: None, known: Known::default() };
         assert_eq!(field("p", "a", &cut).unwrap().status(), 200);
         let refused = field("p", "b", &cut).unwrap_err();
         assert_eq!((refused.error().kind, refused.error().field.as_deref()), (ErrorKind::NotFound, Some("field")));

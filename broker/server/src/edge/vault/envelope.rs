@@ -57,7 +57,11 @@ pub(super) fn write(id: &str, answered: &Answered) -> Result<Secret, Error> {
     let mut out = Zeroizing::new(Vec::with_capacity(text.map_or(4, str::len) * 2 + 1024));
     out.extend_from_slice(br#"{"request_id":"#);
     json::write_string(&mut out, id);
-    out.extend_from_slice(br#","lease_id":"","renewable":false,"lease_duration":0,"data":"#);
+    out.extend_from_slice(br#","lease_id":"#);
+    let lease = answered.lease.as_ref();
+    json::write_string(&mut out, lease.map_or("", |lease| &lease.id));
+    let (renewable, seconds) = lease.map_or((false, 0), |lease| (lease.renewable, lease.ttl.as_secs()));
+    out.extend_from_slice(format!(r#","renewable":{renewable},"lease_duration":{seconds},"data":"#).as_bytes());
     out.extend_from_slice(text.unwrap_or("null").as_bytes());
     out.extend_from_slice(br#","wrap_info":null,"warnings":"#);
     match answered.warnings.as_slice() {
@@ -117,7 +121,10 @@ fn write_auth(out: &mut Vec<u8>, auth: &Auth) -> Result<(), Error> {
 mod tests {
     use std::{collections::BTreeMap, time::Duration};
 
-    use warder_core::{path::Path, request::Operation};
+    use warder_core::{
+        path::Path,
+        request::{LeaseShown, Operation},
+    };
 
     use super::*;
 
@@ -140,6 +147,19 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn a_lease_is_at_the_top() {
+        let mut answered = answered("db/creds/a", Answer::Document(Secret::from("{}")));
+        answered.lease = Some(LeaseShown {
+            id: "db/creds/a/x".to_owned(),
+            ttl: Duration::from_secs(60),
+            renewable: true,
+            expires: warder_core::clock::Timestamp(60_000),
+        });
+        let start = r#"{"request_id":"r-1","lease_id":"db/creds/a/x","renewable":true,"lease_duration":60,"data":{},"#;
+        assert!(text(&answered).starts_with(start));
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn encode(id: &str, answered: &Answered) -> Outcome {
         Answer::Gone(_) => Ok(reply::json(StatusCode::NOT_FOUND, envelope::write(id, answered)?)),
         Answer::Names { keys } if keys.is_empty() => Ok(nothing()),
         Answer::Nothing if asked && answered.auth.is_none() => Ok(nothing()),
-        Answer::Nothing if answered.auth.is_none() && answered.warnings.is_empty() => {
+        Answer::Nothing if answered.auth.is_none() && answered.lease.is_none() && answered.warnings.is_empty() => {
             Ok(reply::empty(StatusCode::NO_CONTENT))
         }
         _ => Ok(reply::json(StatusCode::OK, envelope::write(id, answered)?)),
