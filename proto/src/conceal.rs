@@ -4,8 +4,10 @@
 use std::fmt;
 
 use crate::v1::{
-    AuthServiceLoginRequest, IssuedToken, PolicyServiceExplainRequest, SecretsServiceGetResponse,
-    SecretsServicePatchRequest, SecretsServicePutRequest, SecretsServiceRotateRequest, SysServiceInitResponse,
+    AuthServiceLoginRequest, IssuedToken, PolicyServiceExplainRequest, RootAttempt, SecretsServiceGetResponse,
+    SecretsServicePatchRequest, SecretsServicePutRequest, SecretsServiceRotateRequest,
+    SysServiceGiveGenerateRootShareRequest, SysServiceGiveRekeyShareRequest, SysServiceGiveRekeyShareResponse,
+    SysServiceGiveRekeyVerificationShareRequest, SysServiceInitResponse, SysServiceStartGenerateRootRequest,
     SysServiceUnsealRequest, TokenServiceCreateRequest,
 };
 
@@ -23,11 +25,17 @@ concealed! {
     AuthServiceLoginRequest { method, mount }
     IssuedToken { accessor, policies, ttl_seconds }
     PolicyServiceExplainRequest { path, operation, policies }
+    RootAttempt { started, nonce, progress, required, complete }
     SecretsServiceGetResponse { path, version }
     SecretsServicePatchRequest { path, expected_version }
     SecretsServicePutRequest { path, expected_version }
     SecretsServiceRotateRequest { path }
+    SysServiceGiveGenerateRootShareRequest { nonce }
+    SysServiceGiveRekeyShareRequest { nonce }
+    SysServiceGiveRekeyShareResponse { complete, nonce }
+    SysServiceGiveRekeyVerificationShareRequest { nonce }
     SysServiceInitResponse {}
+    SysServiceStartGenerateRootRequest {}
     SysServiceUnsealRequest { reset }
     TokenServiceCreateRequest { policies, ttl_seconds, display_name, orphan }
 }
@@ -67,5 +75,13 @@ mod tests {
         let keys = SysServiceInitResponse { keys: vec![secret()], keys_base64: vec![secret()], root_token: secret() };
         prints(&keys, "SysServiceInitResponse");
         prints(&SysServiceUnsealRequest { key: secret(), reset: false }, "reset: false");
+        let made = RootAttempt { nonce: path(), encoded_token: secret(), otp: secret(), ..Default::default() };
+        prints(&made, "a/b");
+        prints(&SysServiceStartGenerateRootRequest { otp: secret() }, "SysServiceStartGenerateRootRequest");
+        prints(&SysServiceGiveGenerateRootShareRequest { nonce: path(), key: secret() }, "a/b");
+        prints(&SysServiceGiveRekeyShareRequest { nonce: path(), key: secret() }, "a/b");
+        prints(&SysServiceGiveRekeyVerificationShareRequest { nonce: path(), key: secret() }, "a/b");
+        let (keys, keys_base64) = (vec![secret()], vec![secret()]);
+        prints(&SysServiceGiveRekeyShareResponse { nonce: path(), keys, keys_base64, ..Default::default() }, "a/b");
     }
 }

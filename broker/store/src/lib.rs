@@ -82,7 +82,7 @@ pub fn open(config: &StoreConfig) -> Result<Store, OpenError> {
             path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new(".")).to_owned()
         }
     };
-    let snapshots = Arc::new(snapshot::Files { barrier: Arc::clone(&barrier), folder });
+    let snapshots = Arc::new(snapshot::Files::new(Arc::clone(&barrier), folder));
     Ok(Store { storage, seal, quorum, keyring, snapshots, barrier })
 }
 

@@ -165,6 +165,28 @@ service! {
         Write rotate(SysServiceRotateRequest) -> SysServiceRotateResponse;
         /// Tells what is known of the keyring's terms.
         Read key_status(SysServiceKeyStatusRequest) -> SysServiceKeyStatusResponse;
+        /// Tells how far making a root token has come.
+        Read generate_root_status(SysServiceGenerateRootStatusRequest) -> SysServiceGenerateRootStatusResponse;
+        /// Begins to make a root token.
+        Write start_generate_root(SysServiceStartGenerateRootRequest) -> SysServiceStartGenerateRootResponse;
+        /// Gives one key share for it.
+        Write give_generate_root_share(SysServiceGiveGenerateRootShareRequest) -> SysServiceGiveGenerateRootShareResponse;
+        /// Gives up making a root token.
+        Write cancel_generate_root(SysServiceCancelGenerateRootRequest) -> SysServiceCancelGenerateRootResponse;
+        /// Tells how far making new key shares has come.
+        Read rekey_status(SysServiceRekeyStatusRequest) -> SysServiceRekeyStatusResponse;
+        /// Begins to make new key shares.
+        Write start_rekey(SysServiceStartRekeyRequest) -> SysServiceStartRekeyResponse;
+        /// Gives one of the old key shares for it.
+        Write give_rekey_share(SysServiceGiveRekeyShareRequest) -> SysServiceGiveRekeyShareResponse;
+        /// Gives up making new key shares.
+        Write cancel_rekey(SysServiceCancelRekeyRequest) -> SysServiceCancelRekeyResponse;
+        /// Tells how many of the new key shares were given back.
+        Read rekey_verification_status(SysServiceRekeyVerificationStatusRequest) -> SysServiceRekeyVerificationStatusResponse;
+        /// Gives one of the new key shares back.
+        Write give_rekey_verification_share(SysServiceGiveRekeyVerificationShareRequest) -> SysServiceGiveRekeyVerificationShareResponse;
+        /// Begins to give them back again.
+        Write restart_rekey_verification(SysServiceRestartRekeyVerificationRequest) -> SysServiceRestartRekeyVerificationResponse;
     }
 }
 
@@ -188,8 +210,9 @@ service! {
 mod tests {
     use std::{fs, path::Path};
 
-    /// Streams have ways of their own.
-    const STREAMS: [&str; 1] = ["SecretsServiceWatchRequest"];
+    /// Streams have ways of their own; files have none here.
+    const STREAMS: [&str; 3] =
+        ["SecretsServiceWatchRequest", "SysServiceSaveSnapshotRequest", "stream SysServiceRestoreSnapshotRequest"];
 
     #[test]
     fn every_method_of_the_protobufs_is_there() {

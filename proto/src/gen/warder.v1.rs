@@ -6965,6 +6965,292 @@ pub struct KeyRewrap {
     #[prost(uint64, tag = "4")]
     pub broken: u64,
 }
+/// How far making a root token has come.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct RootAttempt {
+    /// Whether one is being made.
+    #[prost(bool, tag = "1")]
+    pub started: bool,
+    /// Names the attempt; those who give shares must name it.
+    #[prost(string, tag = "2")]
+    pub nonce: ::prost::alloc::string::String,
+    /// Shares given so far.
+    #[prost(uint32, tag = "3")]
+    pub progress: u32,
+    /// Shares needed.
+    #[prost(uint32, tag = "4")]
+    pub required: u32,
+    /// Whether this answer has the token.
+    #[prost(bool, tag = "5")]
+    pub complete: bool,
+    /// The token, combined with the one-time password (exclusive or of their bytes), in base64 without
+    /// padding. Empty until it is complete.
+    #[prost(string, tag = "6")]
+    pub encoded_token: ::prost::alloc::string::String,
+    /// The one-time password, when the server made it: shown when the attempt begins and nowhere again.
+    #[prost(string, tag = "7")]
+    pub otp: ::prost::alloc::string::String,
+    /// Characters that a one-time password has.
+    #[prost(uint32, tag = "8")]
+    pub otp_length: u32,
+}
+/// Asks how far making a root token has come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceGenerateRootStatusRequest {}
+/// How far it has come.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceGenerateRootStatusResponse {
+    /// The attempt.
+    #[prost(message, optional, tag = "1")]
+    pub attempt: ::core::option::Option<RootAttempt>,
+}
+/// Begins to make a root token.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SysServiceStartGenerateRootRequest {
+    /// What the token will be combined with, so that only who has it can read the token. The server makes
+    /// one when it is empty.
+    #[prost(string, tag = "1")]
+    pub otp: ::prost::alloc::string::String,
+}
+/// The attempt that has begun.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceStartGenerateRootResponse {
+    /// The attempt.
+    #[prost(message, optional, tag = "1")]
+    pub attempt: ::core::option::Option<RootAttempt>,
+}
+/// Gives a key share.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SysServiceGiveGenerateRootShareRequest {
+    /// The attempt that it is for.
+    #[prost(string, tag = "1")]
+    pub nonce: ::prost::alloc::string::String,
+    /// A key share, in hex or base64.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+}
+/// The attempt, with the token when the share was the last one needed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceGiveGenerateRootShareResponse {
+    /// The attempt.
+    #[prost(message, optional, tag = "1")]
+    pub attempt: ::core::option::Option<RootAttempt>,
+}
+/// Gives up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceCancelGenerateRootRequest {}
+/// Nothing to say: nothing is being made any more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceCancelGenerateRootResponse {}
+/// How far making new key shares has come.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RekeyAttempt {
+    /// Whether some are being made.
+    #[prost(bool, tag = "1")]
+    pub started: bool,
+    /// Names the attempt; those who give shares must name it.
+    #[prost(string, tag = "2")]
+    pub nonce: ::prost::alloc::string::String,
+    /// New shares to make.
+    #[prost(uint32, tag = "3")]
+    pub shares: u32,
+    /// New shares that will be needed to open the barrier.
+    #[prost(uint32, tag = "4")]
+    pub threshold: u32,
+    /// Old shares given so far.
+    #[prost(uint32, tag = "5")]
+    pub progress: u32,
+    /// Old shares needed.
+    #[prost(uint32, tag = "6")]
+    pub required: u32,
+    /// Whether the new shares must be given back before they open anything.
+    #[prost(bool, tag = "7")]
+    pub verification_required: bool,
+    /// Names the verification, once the new shares are made and wait for it.
+    #[prost(string, tag = "8")]
+    pub verification_nonce: ::prost::alloc::string::String,
+}
+/// Asks how far making new key shares has come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceRekeyStatusRequest {}
+/// How far it has come.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceRekeyStatusResponse {
+    /// The attempt.
+    #[prost(message, optional, tag = "1")]
+    pub attempt: ::core::option::Option<RekeyAttempt>,
+}
+/// Begins to make new key shares.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceStartRekeyRequest {
+    /// Shares to make, from 1 to 255.
+    #[prost(uint32, tag = "1")]
+    pub shares: u32,
+    /// Shares needed to open the barrier, from 1 to `shares`; 1 only with one share.
+    #[prost(uint32, tag = "2")]
+    pub threshold: u32,
+    /// Whether the new shares must be given back before they open anything.
+    #[prost(bool, tag = "3")]
+    pub verify: bool,
+}
+/// The attempt that has begun.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceStartRekeyResponse {
+    /// The attempt.
+    #[prost(message, optional, tag = "1")]
+    pub attempt: ::core::option::Option<RekeyAttempt>,
+}
+/// Gives one of the old key shares.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SysServiceGiveRekeyShareRequest {
+    /// The attempt that it is for.
+    #[prost(string, tag = "1")]
+    pub nonce: ::prost::alloc::string::String,
+    /// A key share, in hex or base64.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+}
+/// How far it has come; the new shares, shown here and nowhere again, when it was the last one needed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SysServiceGiveRekeyShareResponse {
+    /// Whether this answer has the new shares.
+    #[prost(bool, tag = "1")]
+    pub complete: bool,
+    /// The attempt. Unset when it is complete.
+    #[prost(message, optional, tag = "2")]
+    pub attempt: ::core::option::Option<RekeyAttempt>,
+    /// Names the attempt that is complete.
+    #[prost(string, tag = "3")]
+    pub nonce: ::prost::alloc::string::String,
+    /// The new key shares in hex.
+    #[prost(string, repeated, tag = "4")]
+    pub keys: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The same shares in base64.
+    #[prost(string, repeated, tag = "5")]
+    pub keys_base64: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether they must be given back before they open anything.
+    #[prost(bool, tag = "6")]
+    pub verification_required: bool,
+    /// Names the verification.
+    #[prost(string, tag = "7")]
+    pub verification_nonce: ::prost::alloc::string::String,
+}
+/// Gives up.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceCancelRekeyRequest {}
+/// Nothing to say: nothing is being made any more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceCancelRekeyResponse {}
+/// How many of the new key shares were given back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RekeyVerification {
+    /// Whether new shares wait for it.
+    #[prost(bool, tag = "1")]
+    pub started: bool,
+    /// Names the verification; those who give shares must name it.
+    #[prost(string, tag = "2")]
+    pub nonce: ::prost::alloc::string::String,
+    /// New shares that were made.
+    #[prost(uint32, tag = "3")]
+    pub shares: u32,
+    /// New shares needed.
+    #[prost(uint32, tag = "4")]
+    pub threshold: u32,
+    /// New shares given back so far.
+    #[prost(uint32, tag = "5")]
+    pub progress: u32,
+    /// Whether it was the last one needed: the new shares open the barrier now.
+    #[prost(bool, tag = "6")]
+    pub complete: bool,
+}
+/// Asks how many of the new key shares were given back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceRekeyVerificationStatusRequest {}
+/// How many.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceRekeyVerificationStatusResponse {
+    /// The verification.
+    #[prost(message, optional, tag = "1")]
+    pub verification: ::core::option::Option<RekeyVerification>,
+}
+/// Gives one of the new key shares back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct SysServiceGiveRekeyVerificationShareRequest {
+    /// The verification that it is for.
+    #[prost(string, tag = "1")]
+    pub nonce: ::prost::alloc::string::String,
+    /// A key share, in hex or base64.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+}
+/// How far the verification has come.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceGiveRekeyVerificationShareResponse {
+    /// The verification.
+    #[prost(message, optional, tag = "1")]
+    pub verification: ::core::option::Option<RekeyVerification>,
+}
+/// Begins to verify again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceRestartRekeyVerificationRequest {}
+/// Nothing to say: no new share counts as given back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceRestartRekeyVerificationResponse {}
+/// Takes a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceSaveSnapshotRequest {}
+/// The next bytes of the file.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceSaveSnapshotResponse {
+    /// At most 64 KiB.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub data: ::prost::bytes::Bytes,
+}
+/// What to do, and the next bytes of the file.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceRestoreSnapshotRequest {
+    /// Looks at it only: nothing is changed. Of the first message.
+    #[prost(bool, tag = "1")]
+    pub dry_run: bool,
+    /// Takes one of another root key as well: it brings its own seal with it, and is opened by the shares
+    /// of its time. Of the first message.
+    #[prost(bool, tag = "2")]
+    pub force: bool,
+    /// At most 1 MiB; the file has 8 GiB at most.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub data: ::prost::bytes::Bytes,
+}
+/// What the snapshot says of itself, and how it fits here.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SysServiceRestoreSnapshotResponse {
+    /// The state that it shows.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// Records in it.
+    #[prost(uint64, tag = "2")]
+    pub records: u64,
+    /// Their bytes, as stored.
+    #[prost(uint64, tag = "3")]
+    pub state_bytes: u64,
+    /// When it was taken.
+    #[prost(message, optional, tag = "4")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether it was taken under the root key that is in use.
+    #[prost(bool, tag = "5")]
+    pub same_keyring: bool,
+    /// Whether its checksums carry the mark of that keyring. Never for another one.
+    #[prost(bool, tag = "6")]
+    pub authentic: bool,
+    /// Whether it was put back.
+    #[prost(bool, tag = "7")]
+    pub restored: bool,
+}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod sys_service_client {
@@ -7212,6 +7498,383 @@ pub mod sys_service_client {
                 .insert(GrpcMethod::new("warder.v1.SysService", "KeyStatus"));
             self.inner.unary(req, path, codec).await
         }
+        /// Tells how far making a root token has come.
+        ///
+        /// REST twin: `GET /api/v1/sys/generate-root`.
+        pub async fn generate_root_status(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SysServiceGenerateRootStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceGenerateRootStatusResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/GenerateRootStatus",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SysService", "GenerateRootStatus"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Begins to make a root token, for which as many key shares are needed as for unsealing.
+        ///
+        /// REST twin: `POST /api/v1/sys/generate-root`. ABORTED while one is being made already.
+        pub async fn start_generate_root(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SysServiceStartGenerateRootRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceStartGenerateRootResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/StartGenerateRoot",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SysService", "StartGenerateRoot"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes one key share for the root token. The last one that is needed makes it.
+        ///
+        /// REST twin: `POST /api/v1/sys/generate-root/shares`. INVALID_ARGUMENT at field `nonce` for another
+        /// attempt's, at field `key` for a share that is malformed, repeated or, once enough have come, wrong:
+        /// then all that were given are dropped.
+        pub async fn give_generate_root_share(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::SysServiceGiveGenerateRootShareRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceGiveGenerateRootShareResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/GiveGenerateRootShare",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("warder.v1.SysService", "GiveGenerateRootShare"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives up making a root token, and forgets the shares that were given.
+        ///
+        /// REST twin: `DELETE /api/v1/sys/generate-root`.
+        pub async fn cancel_generate_root(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SysServiceCancelGenerateRootRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceCancelGenerateRootResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/CancelGenerateRoot",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SysService", "CancelGenerateRoot"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells how far making new key shares has come.
+        ///
+        /// REST twin: `GET /api/v1/sys/rekey`.
+        pub async fn rekey_status(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SysServiceRekeyStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceRekeyStatusResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/RekeyStatus",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SysService", "RekeyStatus"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Begins to make new key shares, for which as many of the old ones are needed as for unsealing.
+        ///
+        /// REST twin: `POST /api/v1/sys/rekey`. ABORTED while some are being made already.
+        pub async fn start_rekey(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SysServiceStartRekeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceStartRekeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/StartRekey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SysService", "StartRekey"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes one of the old key shares. The last one that is needed makes the new ones, which open the
+        /// barrier from then on, and no others do; with `verify` only once enough of them were given back.
+        ///
+        /// REST twin: `POST /api/v1/sys/rekey/shares`. Refuses as `GiveGenerateRootShare` does.
+        pub async fn give_rekey_share(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SysServiceGiveRekeyShareRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceGiveRekeyShareResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/GiveRekeyShare",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SysService", "GiveRekeyShare"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives up making new key shares: the old ones stay.
+        ///
+        /// REST twin: `DELETE /api/v1/sys/rekey`.
+        pub async fn cancel_rekey(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SysServiceCancelRekeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceCancelRekeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/CancelRekey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SysService", "CancelRekey"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Tells how many of the new key shares were given back.
+        ///
+        /// REST twin: `GET /api/v1/sys/rekey/verify`. ABORTED when none wait for that.
+        pub async fn rekey_verification_status(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::SysServiceRekeyVerificationStatusRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceRekeyVerificationStatusResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/RekeyVerificationStatus",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("warder.v1.SysService", "RekeyVerificationStatus"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes one of the new key shares back. With the last one that is needed they open the barrier, and
+        /// the old ones do not any more.
+        ///
+        /// REST twin: `POST /api/v1/sys/rekey/verify`. Refuses as `GiveGenerateRootShare` does.
+        pub async fn give_rekey_verification_share(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::SysServiceGiveRekeyVerificationShareRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceGiveRekeyVerificationShareResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/GiveRekeyVerificationShare",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("warder.v1.SysService", "GiveRekeyVerificationShare"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Forgets the new shares that were given back; the nonce is another one then.
+        ///
+        /// REST twin: `DELETE /api/v1/sys/rekey/verify`.
+        pub async fn restart_rekey_verification(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::SysServiceRestartRekeyVerificationRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceRestartRekeyVerificationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/RestartRekeyVerification",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("warder.v1.SysService", "RestartRekeyVerification"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Takes a snapshot: the whole store as one file, encrypted as it lies there. The file has come whole
+        /// when the stream ends with OK.
+        ///
+        /// REST twin: `GET /api/v1/sys/snapshot`.
+        pub async fn save_snapshot(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SysServiceSaveSnapshotRequest>,
+        ) -> std::result::Result<
+            tonic::Response<
+                tonic::codec::Streaming<super::SysServiceSaveSnapshotResponse>,
+            >,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/SaveSnapshot",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SysService", "SaveSnapshot"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Puts a snapshot in the place of all that is stored, or looks at it only.
+        ///
+        /// REST twin: `POST /api/v1/sys/restore`. INVALID_ARGUMENT at field `data` for one that is torn or altered,
+        /// FAILED_PRECONDITION for one that was taken under another root key, unless `force` is set.
+        pub async fn restore_snapshot(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<
+                Message = super::SysServiceRestoreSnapshotRequest,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceRestoreSnapshotResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = crate::codec::Codec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/warder.v1.SysService/RestoreSnapshot",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("warder.v1.SysService", "RestoreSnapshot"));
+            self.inner.client_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -7288,6 +7951,153 @@ pub mod sys_service_server {
             request: tonic::Request<super::SysServiceKeyStatusRequest>,
         ) -> std::result::Result<
             tonic::Response<super::SysServiceKeyStatusResponse>,
+            tonic::Status,
+        >;
+        /// Tells how far making a root token has come.
+        ///
+        /// REST twin: `GET /api/v1/sys/generate-root`.
+        async fn generate_root_status(
+            &self,
+            request: tonic::Request<super::SysServiceGenerateRootStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceGenerateRootStatusResponse>,
+            tonic::Status,
+        >;
+        /// Begins to make a root token, for which as many key shares are needed as for unsealing.
+        ///
+        /// REST twin: `POST /api/v1/sys/generate-root`. ABORTED while one is being made already.
+        async fn start_generate_root(
+            &self,
+            request: tonic::Request<super::SysServiceStartGenerateRootRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceStartGenerateRootResponse>,
+            tonic::Status,
+        >;
+        /// Takes one key share for the root token. The last one that is needed makes it.
+        ///
+        /// REST twin: `POST /api/v1/sys/generate-root/shares`. INVALID_ARGUMENT at field `nonce` for another
+        /// attempt's, at field `key` for a share that is malformed, repeated or, once enough have come, wrong:
+        /// then all that were given are dropped.
+        async fn give_generate_root_share(
+            &self,
+            request: tonic::Request<super::SysServiceGiveGenerateRootShareRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceGiveGenerateRootShareResponse>,
+            tonic::Status,
+        >;
+        /// Gives up making a root token, and forgets the shares that were given.
+        ///
+        /// REST twin: `DELETE /api/v1/sys/generate-root`.
+        async fn cancel_generate_root(
+            &self,
+            request: tonic::Request<super::SysServiceCancelGenerateRootRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceCancelGenerateRootResponse>,
+            tonic::Status,
+        >;
+        /// Tells how far making new key shares has come.
+        ///
+        /// REST twin: `GET /api/v1/sys/rekey`.
+        async fn rekey_status(
+            &self,
+            request: tonic::Request<super::SysServiceRekeyStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceRekeyStatusResponse>,
+            tonic::Status,
+        >;
+        /// Begins to make new key shares, for which as many of the old ones are needed as for unsealing.
+        ///
+        /// REST twin: `POST /api/v1/sys/rekey`. ABORTED while some are being made already.
+        async fn start_rekey(
+            &self,
+            request: tonic::Request<super::SysServiceStartRekeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceStartRekeyResponse>,
+            tonic::Status,
+        >;
+        /// Takes one of the old key shares. The last one that is needed makes the new ones, which open the
+        /// barrier from then on, and no others do; with `verify` only once enough of them were given back.
+        ///
+        /// REST twin: `POST /api/v1/sys/rekey/shares`. Refuses as `GiveGenerateRootShare` does.
+        async fn give_rekey_share(
+            &self,
+            request: tonic::Request<super::SysServiceGiveRekeyShareRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceGiveRekeyShareResponse>,
+            tonic::Status,
+        >;
+        /// Gives up making new key shares: the old ones stay.
+        ///
+        /// REST twin: `DELETE /api/v1/sys/rekey`.
+        async fn cancel_rekey(
+            &self,
+            request: tonic::Request<super::SysServiceCancelRekeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceCancelRekeyResponse>,
+            tonic::Status,
+        >;
+        /// Tells how many of the new key shares were given back.
+        ///
+        /// REST twin: `GET /api/v1/sys/rekey/verify`. ABORTED when none wait for that.
+        async fn rekey_verification_status(
+            &self,
+            request: tonic::Request<super::SysServiceRekeyVerificationStatusRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceRekeyVerificationStatusResponse>,
+            tonic::Status,
+        >;
+        /// Takes one of the new key shares back. With the last one that is needed they open the barrier, and
+        /// the old ones do not any more.
+        ///
+        /// REST twin: `POST /api/v1/sys/rekey/verify`. Refuses as `GiveGenerateRootShare` does.
+        async fn give_rekey_verification_share(
+            &self,
+            request: tonic::Request<super::SysServiceGiveRekeyVerificationShareRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceGiveRekeyVerificationShareResponse>,
+            tonic::Status,
+        >;
+        /// Forgets the new shares that were given back; the nonce is another one then.
+        ///
+        /// REST twin: `DELETE /api/v1/sys/rekey/verify`.
+        async fn restart_rekey_verification(
+            &self,
+            request: tonic::Request<super::SysServiceRestartRekeyVerificationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceRestartRekeyVerificationResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the SaveSnapshot method.
+        type SaveSnapshotStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::SysServiceSaveSnapshotResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Takes a snapshot: the whole store as one file, encrypted as it lies there. The file has come whole
+        /// when the stream ends with OK.
+        ///
+        /// REST twin: `GET /api/v1/sys/snapshot`.
+        async fn save_snapshot(
+            &self,
+            request: tonic::Request<super::SysServiceSaveSnapshotRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::SaveSnapshotStream>,
+            tonic::Status,
+        >;
+        /// Puts a snapshot in the place of all that is stored, or looks at it only.
+        ///
+        /// REST twin: `POST /api/v1/sys/restore`. INVALID_ARGUMENT at field `data` for one that is torn or altered,
+        /// FAILED_PRECONDITION for one that was taken under another root key, unless `force` is set.
+        async fn restore_snapshot(
+            &self,
+            request: tonic::Request<
+                tonic::Streaming<super::SysServiceRestoreSnapshotRequest>,
+            >,
+        ) -> std::result::Result<
+            tonic::Response<super::SysServiceRestoreSnapshotResponse>,
             tonic::Status,
         >;
     }
@@ -7637,6 +8447,635 @@ pub mod sys_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/GenerateRootStatus" => {
+                    #[allow(non_camel_case_types)]
+                    struct GenerateRootStatusSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<
+                        super::SysServiceGenerateRootStatusRequest,
+                    > for GenerateRootStatusSvc<T> {
+                        type Response = super::SysServiceGenerateRootStatusResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::SysServiceGenerateRootStatusRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::generate_root_status(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GenerateRootStatusSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/StartGenerateRoot" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartGenerateRootSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<
+                        super::SysServiceStartGenerateRootRequest,
+                    > for StartGenerateRootSvc<T> {
+                        type Response = super::SysServiceStartGenerateRootResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::SysServiceStartGenerateRootRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::start_generate_root(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartGenerateRootSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/GiveGenerateRootShare" => {
+                    #[allow(non_camel_case_types)]
+                    struct GiveGenerateRootShareSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<
+                        super::SysServiceGiveGenerateRootShareRequest,
+                    > for GiveGenerateRootShareSvc<T> {
+                        type Response = super::SysServiceGiveGenerateRootShareResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::SysServiceGiveGenerateRootShareRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::give_generate_root_share(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GiveGenerateRootShareSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/CancelGenerateRoot" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelGenerateRootSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<
+                        super::SysServiceCancelGenerateRootRequest,
+                    > for CancelGenerateRootSvc<T> {
+                        type Response = super::SysServiceCancelGenerateRootResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::SysServiceCancelGenerateRootRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::cancel_generate_root(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelGenerateRootSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/RekeyStatus" => {
+                    #[allow(non_camel_case_types)]
+                    struct RekeyStatusSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<super::SysServiceRekeyStatusRequest>
+                    for RekeyStatusSvc<T> {
+                        type Response = super::SysServiceRekeyStatusResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SysServiceRekeyStatusRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::rekey_status(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RekeyStatusSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/StartRekey" => {
+                    #[allow(non_camel_case_types)]
+                    struct StartRekeySvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<super::SysServiceStartRekeyRequest>
+                    for StartRekeySvc<T> {
+                        type Response = super::SysServiceStartRekeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SysServiceStartRekeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::start_rekey(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = StartRekeySvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/GiveRekeyShare" => {
+                    #[allow(non_camel_case_types)]
+                    struct GiveRekeyShareSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<super::SysServiceGiveRekeyShareRequest>
+                    for GiveRekeyShareSvc<T> {
+                        type Response = super::SysServiceGiveRekeyShareResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::SysServiceGiveRekeyShareRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::give_rekey_share(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GiveRekeyShareSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/CancelRekey" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelRekeySvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<super::SysServiceCancelRekeyRequest>
+                    for CancelRekeySvc<T> {
+                        type Response = super::SysServiceCancelRekeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SysServiceCancelRekeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::cancel_rekey(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelRekeySvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/RekeyVerificationStatus" => {
+                    #[allow(non_camel_case_types)]
+                    struct RekeyVerificationStatusSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<
+                        super::SysServiceRekeyVerificationStatusRequest,
+                    > for RekeyVerificationStatusSvc<T> {
+                        type Response = super::SysServiceRekeyVerificationStatusResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::SysServiceRekeyVerificationStatusRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::rekey_verification_status(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RekeyVerificationStatusSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/GiveRekeyVerificationShare" => {
+                    #[allow(non_camel_case_types)]
+                    struct GiveRekeyVerificationShareSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<
+                        super::SysServiceGiveRekeyVerificationShareRequest,
+                    > for GiveRekeyVerificationShareSvc<T> {
+                        type Response = super::SysServiceGiveRekeyVerificationShareResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::SysServiceGiveRekeyVerificationShareRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::give_rekey_verification_share(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GiveRekeyVerificationShareSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/RestartRekeyVerification" => {
+                    #[allow(non_camel_case_types)]
+                    struct RestartRekeyVerificationSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::UnaryService<
+                        super::SysServiceRestartRekeyVerificationRequest,
+                    > for RestartRekeyVerificationSvc<T> {
+                        type Response = super::SysServiceRestartRekeyVerificationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::SysServiceRestartRekeyVerificationRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::restart_rekey_verification(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RestartRekeyVerificationSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/SaveSnapshot" => {
+                    #[allow(non_camel_case_types)]
+                    struct SaveSnapshotSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::ServerStreamingService<
+                        super::SysServiceSaveSnapshotRequest,
+                    > for SaveSnapshotSvc<T> {
+                        type Response = super::SysServiceSaveSnapshotResponse;
+                        type ResponseStream = T::SaveSnapshotStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SysServiceSaveSnapshotRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::save_snapshot(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SaveSnapshotSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/warder.v1.SysService/RestoreSnapshot" => {
+                    #[allow(non_camel_case_types)]
+                    struct RestoreSnapshotSvc<T: SysService>(pub Arc<T>);
+                    impl<
+                        T: SysService,
+                    > tonic::server::ClientStreamingService<
+                        super::SysServiceRestoreSnapshotRequest,
+                    > for RestoreSnapshotSvc<T> {
+                        type Response = super::SysServiceRestoreSnapshotResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::SysServiceRestoreSnapshotRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SysService>::restore_snapshot(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RestoreSnapshotSvc(inner);
+                        let codec = crate::codec::Codec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.client_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

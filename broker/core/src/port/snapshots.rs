@@ -10,6 +10,9 @@ use tokio::sync::mpsc;
 
 use crate::error::Result;
 
+/// Most bytes of a snapshot, as it comes and as it is inside; also what a tar can say of one file.
+pub const MAX_BYTES: u64 = (8 << 30) - 1;
+
 /// A snapshot on its way out.
 #[derive(Debug)]
 pub struct Saving {

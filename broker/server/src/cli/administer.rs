@@ -10,15 +10,13 @@ use clap::Subcommand;
 use http::Method;
 use serde_json::{Value, json};
 use warder_core::audit::verify::{Known, verify_with};
-use warder_core::json::compose;
 use warder_core::secret::Secret;
-use zeroize::Zeroizing;
 
 use super::{
     Shared,
     client::{Ask, Client, encoded},
     failure::Failure,
-    input, output,
+    input, output, quorum, snapshot,
 };
 
 /// Shows where the seal stands.
@@ -91,7 +89,7 @@ fn one(path: &str) -> String {
     format!("mounts/{}", encoded(path.trim_matches('/')))
 }
 
-/// Initialize, unseal, seal.
+/// Initialize, unseal, seal; keys, root tokens, snapshots.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:\n  \
     warder operator init --shares 3 --threshold 2\n  \
@@ -99,7 +97,10 @@ fn one(path: &str) -> String {
     warder operator unseal < share.txt\n  \
     warder operator seal\n  \
     warder operator rotate\n  \
-    warder operator key-status")]
+    warder operator key-status\n  \
+    warder operator rekey start --shares 5 --threshold 3 --verify\n  \
+    warder operator generate-root start\n  \
+    warder operator snapshot save backup.snap")]
 pub(crate) enum Operator {
     /// Make the keys: shows key shares and a root token, once.
     #[command(after_help = "Keep each share with another person. Nobody can show them again.\n\nExamples:\n  \
@@ -126,12 +127,24 @@ pub(crate) enum Operator {
     Rotate,
     /// Show the keys that values are encrypted under, and how far old values have moved.
     KeyStatus,
+    /// Make new key shares, by enough of the old ones.
+    #[command(subcommand)]
+    Rekey(quorum::Rekey),
+    /// Make a root token, by enough key shares.
+    #[command(subcommand)]
+    GenerateRoot(quorum::GenerateRoot),
+    /// Take snapshots of the whole store, look at them, put them back.
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
 }
 
 impl Operator {
     pub(super) async fn run(self, shared: &Shared) -> Result<(), Failure> {
         let client = Client::new(shared)?;
         let request = match self {
+            Self::GenerateRoot(command) => return command.run(shared).await,
+            Self::Rekey(command) => return command.run(shared).await,
+            Self::Snapshot(command) => return command.run(shared).await,
             Self::Init { shares, threshold } => {
                 let body = json!({ "shares": shares, "threshold": threshold });
                 let made = client.ask(Ask::new(Method::POST, "sys/init").json(body.to_string())).await?;
@@ -171,11 +184,7 @@ fn keys(made: &Value, threshold: u8) -> String {
 }
 
 fn share() -> Result<Secret, Failure> {
-    let key = input::hidden("Key share (not shown): ")?;
-    let text = key.expose_str().ok_or_else(|| Failure::usage("a key share is text: hex or base64"))?;
-    let mut quoted = Zeroizing::new(Vec::with_capacity(text.len() * 6 + 2));
-    warder_core::json::write_string(&mut quoted, text);
-    Ok(compose([("key", std::str::from_utf8(&quoted).unwrap_or("null"))]))
+    quorum::members(&[("key", &input::hidden("Key share (not shown): ")?)])
 }
 
 /// Work with audit logs.

@@ -1,14 +1,19 @@
 //! One request to a server, over HTTP/1.1, with TLS when the address says `https`, or by a unix socket.
 
 use std::{
+    fs::File,
+    io::{self, Read as _},
     path::{Path, PathBuf},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
@@ -31,6 +36,8 @@ const DEFAULT_ADDRESS: &str = "http://127.0.0.1:8080";
 const MAX_ANSWER: usize = 64 << 20;
 /// For connecting, and again for the whole exchange.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of a file that are read at once.
+const PIECE: usize = 64 << 10;
 /// Where systems keep the CAs that they trust.
 const SYSTEM_ROOTS: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -47,8 +54,44 @@ pub(crate) struct Ask<'a> {
     method: Method,
     path: String,
     headers: Vec<(http::HeaderName, &'a str)>,
-    body: Option<(&'static str, Secret)>,
+    body: Option<(&'static str, Sent)>,
 }
+
+/// A body.
+enum Sent {
+    File(Pieces),
+    Text(Secret),
+}
+
+/// A file, piece by piece, as long as it was when it was opened.
+struct Pieces {
+    file: File,
+    left: u64,
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let mut piece = vec![0; usize::try_from(self.left).map_or(PIECE, |left| left.min(PIECE))];
+        // Nobody else waits in this process.
+        let read = self.file.read_exact(&mut piece).map(|()| {
+            self.left -= piece.len() as u64;
+            Frame::data(Bytes::from(piece))
+        });
+        Poll::Ready(Some(read))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+type Body = Either<Full<Bytes>, Pieces>;
 
 impl<'a> Ask<'a> {
     /// A request below `/api/v1/`; `path` is encoded already.
@@ -69,8 +112,23 @@ impl<'a> Ask<'a> {
 
     /// Adds a body.
     pub(crate) fn body(mut self, media: &'static str, body: impl Into<Secret>) -> Self {
-        self.body = Some((media, body.into()));
+        self.body = Some((media, Sent::Text(body.into())));
         self
+    }
+
+    /// Adds a file as the body.
+    pub(crate) fn file(mut self, media: &'static str, file: File) -> io::Result<Self> {
+        let left = file.metadata()?.len();
+        self.body = Some((media, Sent::File(Pieces { file, left })));
+        Ok(self)
+    }
+
+    /// For the whole exchange; a file has a second more for each MiB.
+    fn patience(&self) -> Duration {
+        match &self.body {
+            Some((_, Sent::File(pieces))) => PATIENCE + Duration::from_secs(pieces.left >> 20),
+            _ => PATIENCE,
+        }
     }
 }
 
@@ -124,9 +182,14 @@ impl Client {
         Ok(Self { address, host, place, token })
     }
 
+    /// Whether it has a token to show.
+    pub(crate) const fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Sends a request and reads its answer; refusals become failures in words.
     pub(crate) async fn ask(&self, ask: Ask<'_>) -> Result<Value, Failure> {
-        let (status, body) = timeout(PATIENCE, self.exchange(ask))
+        let (status, body) = timeout(ask.patience(), self.exchange(ask))
             .await
             .map_err(|_| Failure::unreachable(format!("{} did not answer in time", self.address)))??;
         let value = match body.as_slice() {
@@ -196,17 +259,22 @@ impl Client {
         Ok((status, Zeroizing::new(body.to_bytes().to_vec())))
     }
 
-    fn request(&self, ask: Ask<'_>) -> Result<Request<Full<Bytes>>, Failure> {
+    fn request(&self, ask: Ask<'_>) -> Result<Request<Body>, Failure> {
         let bad = |e: &dyn std::error::Error| Failure::usage(format!("cannot be sent: {e}"));
-        let body = ask.body.as_ref().map_or_else(Bytes::new, |(_, body)| Bytes::copy_from_slice(body.expose()));
-        let mut request =
-            Request::builder().method(ask.method).uri(&ask.path).body(Full::new(body)).map_err(|e| bad(&e))?;
+        let (media, body) = match ask.body {
+            None => (None, Either::Left(Full::default())),
+            Some((media, Sent::File(pieces))) => (Some(media), Either::Right(pieces)),
+            Some((media, Sent::Text(text))) => {
+                (Some(media), Either::Left(Full::new(Bytes::copy_from_slice(text.expose()))))
+            }
+        };
+        let mut request = Request::builder().method(ask.method).uri(&ask.path).body(body).map_err(|e| bad(&e))?;
         let headers = request.headers_mut();
         self.identify(headers).map_err(|e| bad(&e))?;
         for (name, value) in ask.headers {
             headers.insert(name, HeaderValue::from_str(value).map_err(|e| bad(&e))?);
         }
-        if let Some((media, _)) = ask.body {
+        if let Some(media) = media {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
         }
         Ok(request)
@@ -229,7 +297,7 @@ impl Client {
 }
 
 /// What to do about a certificate that is not trusted.
-fn advice(error: &std::io::Error) -> &'static str {
+fn advice(error: &io::Error) -> &'static str {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(_)) => "\n  trust the CA that signed it with --cacert or WARDER_CACERT",
         _ => "",

@@ -28,6 +28,11 @@ impl Failure {
         Self { code: 3, words: words.into() }
     }
 
+    /// Exit code 6: a condition does not hold.
+    pub(crate) fn refused(words: impl Into<String>) -> Self {
+        Self { code: 6, words: words.into() }
+    }
+
     /// Exit code 7 with nothing more to say.
     pub(crate) const fn not_ready() -> Self {
         Self { code: 7, words: String::new() }

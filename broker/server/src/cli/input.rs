@@ -74,6 +74,27 @@ pub(crate) fn hidden(prompt: &str) -> Result<Secret, Failure> {
     Ok(Secret::from(line.trim()))
 }
 
+/// One text from a file or standard input, or else as [`hidden`] does.
+pub(crate) fn line(source: Option<&str>, prompt: &str) -> Result<Secret, Failure> {
+    match source {
+        Some(source) => Ok(Secret::from(text(source)?.trim_ascii())),
+        None => hidden(prompt),
+    }
+}
+
+/// Two texts from the terminal without showing them, or the two lines of standard input.
+pub(crate) fn pair(first: &str, second: &str) -> Result<(Secret, Secret), Failure> {
+    if io::stdin().is_terminal() {
+        return Ok((hidden(first)?, hidden(second)?));
+    }
+    let all = read_stdin()?;
+    let mut lines = all.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    match (lines.next(), lines.next(), lines.next()) {
+        (Some(one), Some(other), None) => Ok((Secret::from(one), Secret::from(other))),
+        _ => Err(Failure::usage("expected two lines on standard input")),
+    }
+}
+
 /// Echo is off while this lives.
 struct Quiet(Option<rustix::termios::Termios>);
 

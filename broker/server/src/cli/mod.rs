@@ -13,8 +13,10 @@ mod lease;
 mod limit;
 mod output;
 mod policy;
+mod quorum;
 mod secret;
 mod serve;
+mod snapshot;
 mod token;
 mod watch;
 
@@ -126,7 +128,7 @@ enum Command {
     /// Work with mounts.
     #[command(subcommand)]
     Mount(administer::Mount),
-    /// Initialize, unseal, seal.
+    /// Initialize, unseal, seal; keys, root tokens, snapshots.
     #[command(subcommand)]
     Operator(administer::Operator),
     /// Work with audit logs.

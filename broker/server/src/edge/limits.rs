@@ -142,10 +142,15 @@ impl Limits {
         Ok(joined(&parts, total))
     }
 
-    async fn refuse_body<B: Body<Data = Bytes> + Unpin>(&self, headers: &HeaderMap, mut body: B) -> Refusal {
-        let refusal = too_large("body", format!("the body is larger than {} bytes", self.body));
+    async fn refuse_body<B: Body<Data = Bytes> + Unpin>(&self, headers: &HeaderMap, body: B) -> Refusal {
+        self.discard(headers, body).await;
+        too_large("body", format!("the body is larger than {} bytes", self.body))
+    }
+
+    /// Reads some more of a refused body, unless the client waits for a word before it sends it.
+    pub(super) async fn discard<B: Body<Data = Bytes> + Unpin>(&self, headers: &HeaderMap, mut body: B) {
         if headers.contains_key(header::EXPECT) {
-            return refusal;
+            return;
         }
         let discard = async {
             let mut total = 0;
@@ -158,7 +163,6 @@ impl Limits {
         };
         // Best effort: whether the rest came or not, the answer is the same.
         let _ = tokio::time::timeout(DISCARD_TIME, discard).await;
-        refusal
     }
 }
 

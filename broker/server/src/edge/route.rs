@@ -122,6 +122,19 @@ static ROUTES: &[Route] = routes! {
     token "POST"   "/api/v1/sys/seal" rest::sys::seal, "Close the barrier";
     token "POST"   "/api/v1/sys/rotate" rest::sys::rotate, "Encrypt what is written from now on under a new key";
     token "GET"    "/api/v1/sys/key-status" rest::sys::key_status, "The keys, and how far old values were moved";
+    token "GET"    "/api/v1/sys/generate-root" rest::quorum::root, "How far making a root token has come";
+    token "POST"   "/api/v1/sys/generate-root" rest::quorum::begin_root, "Begin making a root token";
+    token "DELETE" "/api/v1/sys/generate-root" rest::quorum::end_root, "Give up making a root token";
+    token "POST"   "/api/v1/sys/generate-root/shares" rest::quorum::root_share, "Give one key share for it";
+    token "GET"    "/api/v1/sys/rekey" rest::quorum::rekey, "How far making new key shares has come";
+    token "POST"   "/api/v1/sys/rekey" rest::quorum::begin_rekey, "Begin making new key shares";
+    token "DELETE" "/api/v1/sys/rekey" rest::quorum::end_rekey, "Give up making new key shares";
+    token "POST"   "/api/v1/sys/rekey/shares" rest::quorum::rekey_share, "Give one of the old key shares for it";
+    token "GET"    "/api/v1/sys/rekey/verify" rest::quorum::verification, "How many of the new shares were given back";
+    token "POST"   "/api/v1/sys/rekey/verify" rest::quorum::verify, "Give one of the new key shares back";
+    token "DELETE" "/api/v1/sys/rekey/verify" rest::quorum::verify_again, "Begin to give them back again";
+    token "GET"    "/api/v1/sys/snapshot" rest::snapshot::save, "The whole store as a file";
+    token "POST"   "/api/v1/sys/restore" rest::snapshot::restore, "Put a snapshot back (?dry_run=true looks only, ?force=true takes another keyring's)";
 
     open  "GET"    "/v1/sys/health" vault::sys::health, "Vault: health";
     open  "HEAD"   "/v1/sys/health" vault::sys::health, "Vault: health without a body";

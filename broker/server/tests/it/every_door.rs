@@ -41,6 +41,7 @@ const LEASE: &str = r#"{"lease_id":"door"}"#;
 const INIT: &str = r#"{"shares":1,"threshold":1}"#;
 const VAULT_INIT: &str = r#"{"secret_shares":1,"secret_threshold":1}"#;
 const READS: &str = r#"{"reads":[{"path":"door"}]}"#;
+const SHARE: &str = r#"{"nonce":"a","key":"b"}"#;
 const RESET: &str = r#"{"reset":true}"#;
 
 /// The routes of the router.
@@ -108,6 +109,21 @@ pub(crate) const ROUTES: &[Row] = &[
     ("POST", "/api/v1/sys/unseal", "/api/v1/sys/unseal", RESET, Open(200)),
     ("POST", "/api/v1/sys/rotate", "/api/v1/sys/rotate", "", Token(403, 204)),
     ("GET", "/api/v1/sys/key-status", "/api/v1/sys/key-status", "", Token(403, 200)),
+    // The dev seal has no shares.
+    ("GET", "/api/v1/sys/generate-root", "/api/v1/sys/generate-root", "", Token(403, 200)),
+    ("POST", "/api/v1/sys/generate-root", "/api/v1/sys/generate-root", "", Token(403, 412)),
+    ("DELETE", "/api/v1/sys/generate-root", "/api/v1/sys/generate-root", "", Token(403, 204)),
+    ("POST", "/api/v1/sys/generate-root/shares", "/api/v1/sys/generate-root/shares", SHARE, Token(403, 409)),
+    ("GET", "/api/v1/sys/rekey", "/api/v1/sys/rekey", "", Token(403, 200)),
+    ("POST", "/api/v1/sys/rekey", "/api/v1/sys/rekey", INIT, Token(403, 412)),
+    ("DELETE", "/api/v1/sys/rekey", "/api/v1/sys/rekey", "", Token(403, 204)),
+    ("POST", "/api/v1/sys/rekey/shares", "/api/v1/sys/rekey/shares", SHARE, Token(403, 409)),
+    ("GET", "/api/v1/sys/rekey/verify", "/api/v1/sys/rekey/verify", "", Token(403, 409)),
+    ("POST", "/api/v1/sys/rekey/verify", "/api/v1/sys/rekey/verify", SHARE, Token(403, 409)),
+    ("DELETE", "/api/v1/sys/rekey/verify", "/api/v1/sys/rekey/verify", "", Token(403, 409)),
+    ("GET", "/api/v1/sys/snapshot", "/api/v1/sys/snapshot", "", Token(403, 200)),
+    // An empty body is no snapshot.
+    ("POST", "/api/v1/sys/restore", "/api/v1/sys/restore", "", Token(403, 400)),
     ("POST", "/api/v1/sys/seal", "/api/v1/sys/seal", "", Token(403, 204)),
     ("GET", "/v1/sys/health", "/v1/sys/health", "", Open(200)),
     ("HEAD", "/v1/sys/health", "/v1/sys/health", "", Open(200)),
@@ -254,7 +270,11 @@ impl House {
 
     pub(crate) fn ask(&self, method: &str, target: &str, body: &str, token: &str) -> (u16, Value) {
         let token = if token.is_empty() { String::new() } else { format!("X-Vault-Token: {token}\r\n") };
-        let media = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let media = match (method, target) {
+            ("PATCH", _) => "application/merge-patch+json",
+            (_, "/api/v1/sys/restore") => "application/gzip",
+            _ => "application/json",
+        };
         let request = format!(
             "{method} {target} HTTP/1.1\r\nHost: w\r\nConnection: close\r\nContent-Type: {media}\r\n{token}\
              Content-Length: {}\r\n\r\n{body}",

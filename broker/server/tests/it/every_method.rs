@@ -155,12 +155,30 @@ fn others() -> Vec<Row> {
         row!(Sys, "SysService/Unseal", unseal(_ => v1::SysServiceUnsealRequest { key: String::new(), reset: true }), ("POST", "/api/v1/sys/unseal")),
         row!(Sys, "SysService/KeyStatus", key_status(_ => v1::SysServiceKeyStatusRequest {}), ("GET", "/api/v1/sys/key-status")),
         row!(Sys, "SysService/Rotate", rotate(_ => v1::SysServiceRotateRequest {}), ("POST", "/api/v1/sys/rotate")),
+        row!(Sys, "SysService/GenerateRootStatus", generate_root_status(_ => v1::SysServiceGenerateRootStatusRequest {}), ("GET", "/api/v1/sys/generate-root")),
+        row!(Sys, "SysService/StartGenerateRoot", start_generate_root(_ => v1::SysServiceStartGenerateRootRequest::default()), ("POST", "/api/v1/sys/generate-root")),
+        row!(Sys, "SysService/GiveGenerateRootShare", give_generate_root_share(_ => v1::SysServiceGiveGenerateRootShareRequest { nonce: door(), key: door() }), ("POST", "/api/v1/sys/generate-root/shares")),
+        row!(Sys, "SysService/CancelGenerateRoot", cancel_generate_root(_ => v1::SysServiceCancelGenerateRootRequest {}), ("DELETE", "/api/v1/sys/generate-root")),
+        row!(Sys, "SysService/RekeyStatus", rekey_status(_ => v1::SysServiceRekeyStatusRequest {}), ("GET", "/api/v1/sys/rekey")),
+        row!(Sys, "SysService/StartRekey", start_rekey(_ => v1::SysServiceStartRekeyRequest { shares: 1, threshold: 1, verify: false }), ("POST", "/api/v1/sys/rekey")),
+        row!(Sys, "SysService/GiveRekeyShare", give_rekey_share(_ => v1::SysServiceGiveRekeyShareRequest { nonce: door(), key: door() }), ("POST", "/api/v1/sys/rekey/shares")),
+        row!(Sys, "SysService/CancelRekey", cancel_rekey(_ => v1::SysServiceCancelRekeyRequest {}), ("DELETE", "/api/v1/sys/rekey")),
+        row!(Sys, "SysService/RekeyVerificationStatus", rekey_verification_status(_ => v1::SysServiceRekeyVerificationStatusRequest {}), ("GET", "/api/v1/sys/rekey/verify")),
+        row!(Sys, "SysService/GiveRekeyVerificationShare", give_rekey_verification_share(_ => v1::SysServiceGiveRekeyVerificationShareRequest { nonce: door(), key: door() }), ("POST", "/api/v1/sys/rekey/verify")),
+        row!(Sys, "SysService/RestartRekeyVerification", restart_rekey_verification(_ => v1::SysServiceRestartRekeyVerificationRequest {}), ("DELETE", "/api/v1/sys/rekey/verify")),
+        row!(Sys, "SysService/SaveSnapshot", save_snapshot(_ => v1::SysServiceSaveSnapshotRequest {}), ("GET", "/api/v1/sys/snapshot")),
+        row!(Sys, "SysService/RestoreSnapshot", restore_snapshot(_ => no_pieces()), ("POST", "/api/v1/sys/restore")),
         row!(Sys, "SysService/Seal", seal(_ => v1::SysServiceSealRequest {}), ("POST", "/api/v1/sys/seal")),
     ]
 }
 
 fn door() -> String {
     "door".to_owned()
+}
+
+/// No file at all.
+fn no_pieces() -> futures_util::stream::Empty<v1::SysServiceRestoreSnapshotRequest> {
+    futures_util::stream::empty()
 }
 
 fn reads() -> v1::SecretsServiceBatchGetRequest {

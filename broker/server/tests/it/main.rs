@@ -15,6 +15,7 @@ mod openapi;
 mod openssl;
 mod proxies;
 mod quick_start;
+mod quorum;
 mod rate_limits;
 mod raw;
 mod running;

@@ -18,20 +18,23 @@ use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use warder_core::{
-    error::Result,
-    port::snapshots::{Receiving, Saving, Snapshots},
+    error::{Error, ErrorKind, Result},
+    port::snapshots::{MAX_BYTES, Receiving, Saving, Snapshots},
 };
 
 use crate::barrier::Barrier;
 
-/// Most bytes of a snapshot, as it comes and as it is inside; also what a tar can say of one file.
-pub const MAX_BYTES: u64 = (8 << 30) - 1;
 /// Where the mark of the keyring would lie.
 const SUMS_KEY: &str = "snapshot/SHA256SUMS";
 const FORMAT: u32 = 1;
 /// Bytes before the key of a record.
 const HEAD: usize = 4 + 4 + 8;
+/// Snapshots that are received at once; each may fill the disk.
+const AT_ONCE: usize = 4;
+
+pub use self::read::{About, verify};
 
 /// `meta.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -46,9 +49,17 @@ struct Meta {
 
 /// Snapshots of what is behind a barrier.
 pub(crate) struct Files {
-    pub(crate) barrier: Arc<Barrier>,
+    barrier: Arc<Barrier>,
     /// Where what is received lies until it was looked at.
-    pub(crate) folder: PathBuf,
+    folder: PathBuf,
+    /// Places for what is received.
+    room: Arc<Semaphore>,
+}
+
+impl Files {
+    pub(crate) fn new(barrier: Arc<Barrier>, folder: PathBuf) -> Self {
+        Self { barrier, folder, room: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
 }
 
 #[async_trait]
@@ -59,6 +70,8 @@ impl Snapshots for Files {
 
     async fn receive(&self) -> Result<Box<dyn Receiving>> {
         self.barrier.is_open()?;
-        Ok(Box::new(read::Spool::new(Arc::clone(&self.barrier), &self.folder)?))
+        let crowded = |_| Error::new(ErrorKind::Overloaded, format!("{AT_ONCE} snapshots are being received already"));
+        let place = Arc::clone(&self.room).try_acquire_owned().map_err(crowded)?;
+        Ok(Box::new(read::Spool::new(Arc::clone(&self.barrier), &self.folder, place)?))
     }
 }

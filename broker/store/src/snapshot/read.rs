@@ -2,14 +2,16 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom, Write as _},
     path::Path,
     sync::Arc,
 };
 
 use async_trait::async_trait;
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 use ring::digest::{Context, SHA256};
+use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use warder_core::{
     error::{Error, ErrorKind, Result},
     port::snapshots::{Found, Receiving},
@@ -26,18 +28,26 @@ use crate::{
 
 /// Largest of the small parts.
 const SMALL: u64 = 64 << 10;
+/// Received bytes after which its beginning is looked at, so that nobody sends a disk full of nothing.
+const BEGINNING: u64 = 64 << 10;
+/// What a file may have beside its records, before it was packed.
+const BESIDE: u64 = 4 * SMALL;
 
 /// What was received, in a file that nobody else can open.
 pub(super) struct Spool {
     barrier: Arc<Barrier>,
     file: Option<File>,
     len: u64,
+    /// What it may have, by its own words once those are known.
+    most: u64,
+    known: bool,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Spool {
-    pub(super) fn new(barrier: Arc<Barrier>, folder: &Path) -> Result<Self> {
+    pub(super) fn new(barrier: Arc<Barrier>, folder: &Path, place: OwnedSemaphorePermit) -> Result<Self> {
         let file = tempfile::tempfile_in(folder).map_err(spooling)?;
-        Ok(Self { barrier, file: Some(file), len: 0 })
+        Ok(Self { barrier, file: Some(file), len: 0, most: MAX_BYTES, known: false, _place: place })
     }
 
     /// The file's work on a thread of its own.
@@ -64,7 +74,21 @@ impl Spool {
     }
 
     async fn parsed(&mut self) -> Result<Parsed> {
-        self.with(|file| parse(file).map_err(refused)).await
+        self.with(|file| rewound(file).and_then(parse).map_err(refused)).await
+    }
+
+    /// Looks at the beginning: whether it is one of a snapshot, and how much it says that follows.
+    async fn begin(&mut self) -> Result<()> {
+        let look = |file: &mut File| {
+            let (_, size) = head(&mut unpacked(rewound(file)?))?;
+            file.seek(SeekFrom::End(0))?;
+            Ok(size)
+        };
+        let size = self.with(move |file| look(file).map_err(refused)).await?;
+        // What does not pack grows by five bytes for each 16 KiB, at most.
+        self.most = (size + size / 1024 + BESIDE).min(MAX_BYTES);
+        self.known = true;
+        Ok(())
     }
 }
 
@@ -75,8 +99,12 @@ impl Receiving for Spool {
         if self.len > MAX_BYTES {
             return Err(Error::new(ErrorKind::TooLarge, format!("a snapshot has at most {MAX_BYTES} bytes")).at("body"));
         }
+        if self.len > self.most {
+            return Err(refused(bad("it goes on after its end")));
+        }
         let bytes = bytes.to_vec();
-        self.with(move |file| file.write_all(&bytes).map_err(spooling)).await
+        self.with(move |file| file.write_all(&bytes).map_err(spooling)).await?;
+        if !self.known && self.len >= BEGINNING { self.begin().await } else { Ok(()) }
     }
 
     async fn check(&mut self) -> Result<Found> {
@@ -120,7 +148,41 @@ fn spooling(error: io::Error) -> Error {
 }
 
 fn refused(error: io::Error) -> Error {
-    Error::invalid("body", format!("this is not a whole snapshot: {error}"))
+    Error::invalid("body", format!("this is not a whole snapshot: {}", said(&error)))
+}
+
+/// Why a file is none, in words for people.
+fn said(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
+        // What unpacks it says.
+        io::ErrorKind::InvalidInput => format!("it is damaged, or something else ({error})"),
+        _ => error.to_string(),
+    }
+}
+
+/// What a snapshot says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct About {
+    /// The state that it shows.
+    pub revision: u64,
+    /// Records in it.
+    pub records: u64,
+    /// Their bytes, as stored.
+    pub state_bytes: u64,
+    /// When it was taken (RFC 3339).
+    pub created_at: String,
+}
+
+/// Looks at all of a snapshot: its form, its numbers, its checksums. Not at who made it: for that one
+/// needs its keyring.
+///
+/// # Errors
+/// In words, what it has not, or why it cannot be read.
+pub fn verify(input: impl Read) -> std::result::Result<About, String> {
+    let Parsed { found, .. } = parse(input).map_err(|error| said(&error))?;
+    let Found { revision, records, state_bytes, created_at, .. } = found;
+    Ok(About { revision, records, state_bytes, created_at })
 }
 
 fn bad(words: &'static str) -> io::Error {
@@ -142,18 +204,32 @@ impl Parsed {
     }
 }
 
-fn parse(file: &mut File) -> io::Result<Parsed> {
+fn rewound(file: &mut File) -> io::Result<&mut File> {
     file.seek(SeekFrom::Start(0))?;
-    let mut input = GzDecoder::new(BufReader::new(file));
-    let text = small(&mut input, "meta.json")?;
+    Ok(file)
+}
+
+fn unpacked<R: Read>(input: R) -> GzDecoder<BufReader<R>> {
+    GzDecoder::new(BufReader::new(input))
+}
+
+/// All before the records: what it says of itself, as text and understood.
+fn head(input: &mut impl Read) -> io::Result<((Vec<u8>, Meta), u64)> {
+    let text = small(input, "meta.json")?;
     let meta: Meta = serde_json::from_slice(&text).map_err(|_| bad("meta.json is not what it should be"))?;
     if meta.format != FORMAT {
         return Err(bad("it has a format of another version"));
     }
-    let size = entry(&mut input, "state.bin")?;
+    let size = entry(input, "state.bin")?;
     if size != meta.state_bytes || size > MAX_BYTES {
         return Err(bad("state.bin has another size than meta.json says"));
     }
+    Ok(((text, meta), size))
+}
+
+fn parse(input: impl Read) -> io::Result<Parsed> {
+    let mut input = unpacked(input);
+    let ((text, meta), size) = head(&mut input)?;
     let (mut seal, mut keyring, mut records, mut last) = (None, None, 0_u64, String::new());
     let mut state = Hashed { input: input.by_ref().take(size), context: Context::new(&SHA256) };
     while let Some((key, value)) = record(&mut state)? {
@@ -167,6 +243,9 @@ fn parse(file: &mut File) -> io::Result<Parsed> {
         }
         (last, records) = (key, records + 1);
     }
+    if state.input.limit() > 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     let state = state.context.finish();
     pad(&mut input, size)?;
     if records != meta.records {
@@ -179,8 +258,8 @@ fn parse(file: &mut File) -> io::Result<Parsed> {
     }
     let sealed = small(&mut input, "SHA256SUMS.sealed")?;
     let mut end = Vec::new();
-    input.take(SMALL).read_to_end(&mut end)?;
-    if end != [0; 2 * tar::BLOCK] {
+    input.by_ref().take(SMALL).read_to_end(&mut end)?;
+    if end != [0; 2 * tar::BLOCK] || !input.into_inner().fill_buf()?.is_empty() {
         return Err(bad("something follows its end"));
     }
     let found = Found {
@@ -265,10 +344,9 @@ struct Records {
 
 impl Records {
     fn open(mut file: File, size: u64) -> io::Result<Self> {
-        file.seek(SeekFrom::Start(0))?;
-        let mut input = GzDecoder::new(BufReader::new(file));
-        small(&mut input, "meta.json")?;
-        entry(&mut input, "state.bin")?;
+        rewound(&mut file)?;
+        let mut input = unpacked(file);
+        head(&mut input)?;
         Ok(Self { input: input.take(size) })
     }
 

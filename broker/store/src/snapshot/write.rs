@@ -1,10 +1,10 @@
 //! Taking a snapshot: two walks over one view, one to count and one to write.
 
-use std::{io::Write as _, sync::Arc};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
 use ring::digest::{Context, SHA256};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use warder_core::{
     clock::{Clock as _, SystemClock},
     error::{Error, Result},
@@ -22,6 +22,8 @@ const QUEUE: usize = 4;
 /// A piece is sent when it has so many bytes.
 const PIECE: usize = 256 << 10;
 const PAGE: usize = 256;
+/// How long a reader may take no piece: while it does, the engine keeps the state that it is shown.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn save(barrier: Arc<Barrier>) -> Result<Saving> {
     // Also proof that the barrier is open; its keyring is needed for the mark.
@@ -79,9 +81,10 @@ impl Writer {
         self.file("SHA256SUMS", sums.as_bytes())?;
         self.file("SHA256SUMS.sealed", &barrier.mark(SUMS_KEY, sums.as_bytes())?)?;
         self.write(&[0; 2 * tar::BLOCK])?;
-        let rest = self.out.finish().map_err(Error::internal)?;
+        self.out.try_finish().map_err(Error::internal)?;
+        let rest = std::mem::take(self.out.get_mut());
         for piece in [rest, Vec::new()] {
-            self.sender.send(piece).await.map_err(|_| gone())?;
+            self.pass(piece).await?;
         }
         Ok(())
     }
@@ -125,7 +128,11 @@ impl Writer {
             return Ok(());
         }
         let piece = std::mem::take(self.out.get_mut());
-        self.sender.send(piece).await.map_err(|_| gone())
+        self.pass(piece).await
+    }
+
+    async fn pass(&self, piece: Vec<u8>) -> Result<()> {
+        timeout(PATIENCE, self.sender.send(piece)).await.map_err(|_| gone())?.map_err(|_| gone())
     }
 }
 

@@ -44,7 +44,7 @@ RULES = [
     (r"vault\.token\..*|vault\.capabilities.*", "", "Vault answers 400 for a token or an accessor that is unknown"),
     (r"vault\.(write|read|list|patch|delete).*|mount\..*", "", "what a plugin takes is more than its fields say"),
     (r"(limits|vault\.rate-limit)\..*", "", "a limit's path is in a mount, and each path has one limit"),
-    (r"vault\.(rekey|rotate\.root|generate-root|snapshot).*", "", "shares, attempts and files are what they are or not"),
+    (r"vault\.(rekey|rotate\.root|generate-root|snapshot).*|sys\.(rekey|generate-root|restore).*", "", "shares, attempts and files are what they are or not"),
     (r"secrets\.watch", "", "a prefix is a path"),
     (r"((vault\.)?locked-users|mounts\.tune).*", "", "names and options are the plugin's"),
     (r"(sys|vault)\.(init|unseal).*", "", "shares are made once, and most texts are none"),

@@ -18,7 +18,7 @@ use warder_proto::{
     },
 };
 
-use self::Message::{Names, Questions, Reads, Text, Watch};
+use self::Message::{Names, Pieces, Questions, Reads, Stream, Text};
 use super::{super::Limits, call::Call};
 
 /// What a message of text may have beside it: path, numbers, framing.
@@ -27,6 +27,8 @@ const OVERHEAD: usize = 8 * 1024;
 const NAMES: usize = 64 * 1024;
 /// Largest message that asks for several secrets: 100 of the longest paths fit.
 const READS: usize = 192 * 1024;
+/// Largest piece of a file.
+pub(super) const PIECE: usize = (1 << 20) + 1024;
 /// Largest question to reflection.
 const QUESTION: usize = 8 * 1024;
 
@@ -46,14 +48,16 @@ pub struct Method {
 pub(super) enum Message {
     /// One message of names and numbers.
     Names,
+    /// A stream of messages, and one answer.
+    Pieces,
     /// A stream of questions, each answered in turn.
     Questions,
     /// One message with many paths.
     Reads,
+    /// One message of a name; a stream of answers.
+    Stream,
     /// One message with a secret or another text.
     Text,
-    /// One message of a name; a stream of answers.
-    Watch,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +79,7 @@ enum Of {
 pub const METHODS: &[Method] = &[
     open("/grpc.health.v1.Health/Check", Names, Of::Health),
     open("/grpc.health.v1.Health/List", Names, Of::Health),
-    open("/grpc.health.v1.Health/Watch", Watch, Of::Health),
+    open("/grpc.health.v1.Health/Watch", Stream, Of::Health),
     open("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Questions, Of::Reflection),
     open("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Questions, Of::Reflection),
     token("/warder.v1.AuditService/ListSinks", Names, Of::Audit),
@@ -112,11 +116,24 @@ pub const METHODS: &[Method] = &[
     token("/warder.v1.SecretsService/Rotate", Text, Of::Secrets),
     token("/warder.v1.SecretsService/Undelete", Names, Of::Secrets),
     token("/warder.v1.SecretsService/Versions", Names, Of::Secrets),
-    token("/warder.v1.SecretsService/Watch", Watch, Of::Secrets),
+    token("/warder.v1.SecretsService/Watch", Stream, Of::Secrets),
+    token("/warder.v1.SysService/CancelGenerateRoot", Names, Of::Sys),
+    token("/warder.v1.SysService/CancelRekey", Names, Of::Sys),
+    token("/warder.v1.SysService/GenerateRootStatus", Names, Of::Sys),
+    token("/warder.v1.SysService/GiveGenerateRootShare", Names, Of::Sys),
+    token("/warder.v1.SysService/GiveRekeyShare", Names, Of::Sys),
+    token("/warder.v1.SysService/GiveRekeyVerificationShare", Names, Of::Sys),
     open("/warder.v1.SysService/Init", Names, Of::Sys),
     token("/warder.v1.SysService/KeyStatus", Names, Of::Sys),
+    token("/warder.v1.SysService/RekeyStatus", Names, Of::Sys),
+    token("/warder.v1.SysService/RekeyVerificationStatus", Names, Of::Sys),
+    token("/warder.v1.SysService/RestartRekeyVerification", Names, Of::Sys),
+    token("/warder.v1.SysService/RestoreSnapshot", Pieces, Of::Sys),
     token("/warder.v1.SysService/Rotate", Names, Of::Sys),
+    token("/warder.v1.SysService/SaveSnapshot", Stream, Of::Sys),
     token("/warder.v1.SysService/Seal", Names, Of::Sys),
+    token("/warder.v1.SysService/StartGenerateRoot", Names, Of::Sys),
+    token("/warder.v1.SysService/StartRekey", Names, Of::Sys),
     open("/warder.v1.SysService/Status", Names, Of::Sys),
     open("/warder.v1.SysService/Unseal", Names, Of::Sys),
     token("/warder.v1.TokenService/Create", Text, Of::Token),
@@ -141,7 +158,8 @@ impl Message {
     /// The largest one in bytes, with its framing.
     pub(super) const fn most(self, limits: &Limits) -> usize {
         match self {
-            Names | Watch => NAMES,
+            Names | Stream => NAMES,
+            Pieces => PIECE,
             Questions => QUESTION,
             Reads => READS,
             Text => limits.body.saturating_add(OVERHEAD),
@@ -164,7 +182,11 @@ impl Method {
         B::Error: Into<StdError> + Send + 'static,
     {
         // Single messages are bounded in our own words before they come here.
-        let most = if self.message == Questions { QUESTION } else { usize::MAX };
+        let most = match self.message {
+            Pieces => PIECE,
+            Questions => QUESTION,
+            _ => usize::MAX,
+        };
         macro_rules! to {
             ($server:ident) => {
                 Box::pin($server::from_arc(call).max_decoding_message_size(most).call(request))

@@ -18,9 +18,11 @@ mod limits;
 mod methods;
 mod mounts;
 mod policies;
+mod quorum;
 mod reflection;
 mod secrets;
 pub(super) mod shape;
+mod snapshot;
 mod status;
 mod streams;
 mod sys;
@@ -137,7 +139,9 @@ async fn serve(
     if let Some(unknown) = unknown {
         return Err(call.refuse(&unknown.into()));
     }
-    let response = if method.message == Message::Questions {
+    let response = if method.message == Message::Pieces {
+        method.serve(call.clone(), request).await
+    } else if method.message == Message::Questions {
         // The messages of both versions are the same.
         if request.uri().path().starts_with(ALPHA) {
             *request.uri_mut() = http::Uri::from_static("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
@@ -150,7 +154,7 @@ async fn serve(
     let response = response.unwrap_or_else(|never| match never {});
     match response.extensions().get::<Status>().filter(|status| status.details().is_empty()) {
         Some(status) => Err(call.refuse(&undecodable(status))),
-        None if matches!(method.message, Message::Questions | Message::Watch) => Ok(Served::Stream(response)),
+        None if matches!(method.message, Message::Questions | Message::Stream) => Ok(Served::Stream(response)),
         None => whole(response).await.map_err(|status| call.refuse(&Error::internal(status.to_string()).into())),
     }
 }
@@ -213,8 +217,8 @@ pub(super) async fn fuzzed(edge: Arc<Edge>, peer: Peer, method: usize, headers: 
     request.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
     let answered = method.serve(call, request).await;
     let response = answered.unwrap_or_else(|never| match never {});
-    if method.message == Message::Watch {
-        // It has no end of its own.
+    if method.message == Message::Stream {
+        // Some have no end of their own.
         return 0;
     }
     match whole(response).await {

@@ -1,26 +1,30 @@
 //! `SysService`: the same requests as `rest::sys` makes of the seal.
 
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use warder_core::{
     port::seal::SealStatus,
     request::{Fields, Operation},
     secret::Secret,
 };
 use warder_proto::v1::{
-    KeyRewrap, SealStatus as Standing, SysServiceInitRequest as InitRequest, SysServiceInitResponse as InitResponse,
-    SysServiceKeyStatusRequest as KeyStatusRequest, SysServiceKeyStatusResponse as KeyStatusResponse,
-    SysServiceRotateRequest as RotateRequest, SysServiceRotateResponse as RotateResponse,
-    SysServiceSealRequest as SealRequest, SysServiceSealResponse as SealResponse,
-    SysServiceStatusRequest as StatusRequest, SysServiceStatusResponse as StatusResponse,
-    SysServiceUnsealRequest as UnsealRequest, SysServiceUnsealResponse as UnsealResponse,
-    sys_service_server::SysService,
+    self, KeyRewrap, SealStatus as Standing, SysServiceInitRequest as InitRequest,
+    SysServiceInitResponse as InitResponse, SysServiceKeyStatusRequest as KeyStatusRequest,
+    SysServiceKeyStatusResponse as KeyStatusResponse, SysServiceRotateRequest as RotateRequest,
+    SysServiceRotateResponse as RotateResponse, SysServiceSealRequest as SealRequest,
+    SysServiceSealResponse as SealResponse, SysServiceStatusRequest as StatusRequest,
+    SysServiceStatusResponse as StatusResponse, SysServiceUnsealRequest as UnsealRequest,
+    SysServiceUnsealResponse as UnsealResponse, sys_service_server::SysService,
 };
 use zeroize::Zeroizing;
 
 use super::{
-    super::{problem::Refusal, vault::keys},
+    super::{
+        problem::Refusal,
+        quorum::{REKEY, REKEY_VERIFY, ROOT},
+        vault::keys,
+    },
     call::{Call, Told},
-    shape,
+    quorum, shape, snapshot,
 };
 
 #[tonic::async_trait]
@@ -50,6 +54,102 @@ impl SysService for Call {
 
     async fn key_status(&self, _: Request<KeyStatusRequest>) -> Result<Response<KeyStatusResponse>, Status> {
         self.tell(key_status(self).await)
+    }
+
+    async fn generate_root_status(
+        &self,
+        _: Request<v1::SysServiceGenerateRootStatusRequest>,
+    ) -> Result<Response<v1::SysServiceGenerateRootStatusResponse>, Status> {
+        self.tell(quorum::root(self).await)
+    }
+
+    async fn start_generate_root(
+        &self,
+        request: Request<v1::SysServiceStartGenerateRootRequest>,
+    ) -> Result<Response<v1::SysServiceStartGenerateRootResponse>, Status> {
+        self.tell(quorum::start_root(self, request.into_inner()).await)
+    }
+
+    async fn give_generate_root_share(
+        &self,
+        request: Request<v1::SysServiceGiveGenerateRootShareRequest>,
+    ) -> Result<Response<v1::SysServiceGiveGenerateRootShareResponse>, Status> {
+        self.tell(quorum::root_share(self, request.into_inner()).await)
+    }
+
+    async fn cancel_generate_root(
+        &self,
+        _: Request<v1::SysServiceCancelGenerateRootRequest>,
+    ) -> Result<Response<v1::SysServiceCancelGenerateRootResponse>, Status> {
+        let answered = quorum::end(self, ROOT).await;
+        self.tell(answered.map(|answered| (v1::SysServiceCancelGenerateRootResponse {}, answered)))
+    }
+
+    async fn rekey_status(
+        &self,
+        _: Request<v1::SysServiceRekeyStatusRequest>,
+    ) -> Result<Response<v1::SysServiceRekeyStatusResponse>, Status> {
+        self.tell(quorum::rekey(self).await)
+    }
+
+    async fn start_rekey(
+        &self,
+        request: Request<v1::SysServiceStartRekeyRequest>,
+    ) -> Result<Response<v1::SysServiceStartRekeyResponse>, Status> {
+        self.tell(quorum::start_rekey(self, request.get_ref()).await)
+    }
+
+    async fn give_rekey_share(
+        &self,
+        request: Request<v1::SysServiceGiveRekeyShareRequest>,
+    ) -> Result<Response<v1::SysServiceGiveRekeyShareResponse>, Status> {
+        self.tell(quorum::rekey_share(self, request.into_inner()).await)
+    }
+
+    async fn cancel_rekey(
+        &self,
+        _: Request<v1::SysServiceCancelRekeyRequest>,
+    ) -> Result<Response<v1::SysServiceCancelRekeyResponse>, Status> {
+        let answered = quorum::end(self, REKEY).await;
+        self.tell(answered.map(|answered| (v1::SysServiceCancelRekeyResponse {}, answered)))
+    }
+
+    async fn rekey_verification_status(
+        &self,
+        _: Request<v1::SysServiceRekeyVerificationStatusRequest>,
+    ) -> Result<Response<v1::SysServiceRekeyVerificationStatusResponse>, Status> {
+        self.tell(quorum::verification(self).await)
+    }
+
+    async fn give_rekey_verification_share(
+        &self,
+        request: Request<v1::SysServiceGiveRekeyVerificationShareRequest>,
+    ) -> Result<Response<v1::SysServiceGiveRekeyVerificationShareResponse>, Status> {
+        self.tell(quorum::verify(self, request.into_inner()).await)
+    }
+
+    async fn restart_rekey_verification(
+        &self,
+        _: Request<v1::SysServiceRestartRekeyVerificationRequest>,
+    ) -> Result<Response<v1::SysServiceRestartRekeyVerificationResponse>, Status> {
+        let answered = quorum::end(self, REKEY_VERIFY).await;
+        self.tell(answered.map(|answered| (v1::SysServiceRestartRekeyVerificationResponse {}, answered)))
+    }
+
+    type SaveSnapshotStream = snapshot::Saving;
+
+    async fn save_snapshot(
+        &self,
+        _: Request<v1::SysServiceSaveSnapshotRequest>,
+    ) -> Result<Response<snapshot::Saving>, Status> {
+        self.tell(snapshot::save(self).await)
+    }
+
+    async fn restore_snapshot(
+        &self,
+        request: Request<Streaming<v1::SysServiceRestoreSnapshotRequest>>,
+    ) -> Result<Response<v1::SysServiceRestoreSnapshotResponse>, Status> {
+        self.tell(Box::pin(snapshot::restore(self, request.into_inner())).await)
     }
 }
 

@@ -11,7 +11,8 @@ use super::{super::batch::MAX_READS, fields::SPAN, operation::reference};
 
 /// All of them.
 pub(super) fn all() -> Map<String, Value> {
-    let groups = [common(), secrets(), tokens(), policies(), mounts(), sys(), vault(), limits(), vault_requests()];
+    let groups =
+        [common(), secrets(), tokens(), policies(), mounts(), sys(), quorum(), vault(), limits(), vault_requests()];
     groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
@@ -406,18 +407,8 @@ fn sys() -> Group {
         ("Init", only(json!({ "shares": shares, "threshold": shares }))),
         ("ShareOf", open(json!({ "nonce": text(), "key": text() }))),
         ("Snapshot", json!({ "type": "string", "format": "binary" })),
-        (
-            "Restoring",
-            object(json!({ "data": object(json!({
-                "revision": count(),
-                "records": count(),
-                "state_bytes": count(),
-                "created_at": text(),
-                "same_keyring": flag(),
-                "authentic": flag(),
-                "restored": flag(),
-            })) })),
-        ),
+        ("Found", found()),
+        ("Restoring", object(json!({ "data": found() }))),
         ("VaultInit", open(json!({ "secret_shares": shares, "secret_threshold": shares }))),
         (
             "Unseal",
@@ -427,6 +418,71 @@ fn sys() -> Group {
         ] }),
         ),
         ("Keys", object(json!({ "keys": texts(), "keys_base64": texts(), "root_token": text() }))),
+    ]
+}
+
+/// What a snapshot says of itself.
+fn found() -> Value {
+    object(json!({
+        "revision": count(),
+        "records": count(),
+        "state_bytes": count(),
+        "created_at": text(),
+        "same_keyring": flag(),
+        "authentic": flag(),
+        "restored": flag(),
+    }))
+}
+
+/// What those do who hold key shares.
+fn quorum() -> Group {
+    let shares = json!({ "type": "integer", "minimum": 1, "maximum": 255 });
+    let otp = json!({ "type": "string", "minLength": 28, "maxLength": 28 });
+    let attempt = |more: Value| {
+        let mut members =
+            json!({ "started": flag(), "nonce": text(), "progress": count(), "complete": { "const": false } });
+        for (name, schema) in more.as_object().into_iter().flatten() {
+            members[name] = schema.clone();
+        }
+        answer(members)
+    };
+    vec![
+        (
+            "RootAttempt",
+            attempt(json!({
+                "required": count(),
+                "complete": flag(),
+                "encoded_token": { "type": "string", "description": "The token, xor the one-time password, in base64." },
+                "otp": { "type": "string", "description": "The one-time password, where the server made it: once." },
+                "otp_length": count(),
+            })),
+        ),
+        (
+            "RekeyAttempt",
+            attempt(json!({
+                "shares": count(),
+                "threshold": count(),
+                "required": count(),
+                "verification_required": flag(),
+                "verification_nonce": text(),
+            })),
+        ),
+        (
+            "MadeShares",
+            answer(json!({
+                "complete": { "const": true },
+                "nonce": text(),
+                "keys": texts(),
+                "keys_base64": texts(),
+                "verification_required": flag(),
+                "verification_nonce": text(),
+            })),
+        ),
+        ("RekeyVerification", attempt(json!({ "shares": count(), "threshold": count() }))),
+        ("RekeyVerified", answer(json!({ "complete": { "const": true }, "nonce": text() }))),
+        ("NewRoot", only(json!({ "otp?": otp }))),
+        ("NewShares", only(json!({ "shares": shares, "threshold": shares, "verify?": flag() }))),
+        ("KeyShare", only(json!({ "nonce": text(), "key": { "type": "string", "description": "Hex or base64." } }))),
     ]
 }
 

@@ -31,6 +31,7 @@ pub(super) struct Row {
 }
 
 const JSON: &str = "application/json";
+const GZIP: &str = "application/gzip";
 const MERGE: &str = "application/merge-patch+json";
 
 const fn row(method: &'static str, pattern: &'static str, id: &'static str, ok: &'static [(u16, &'static str)]) -> Row {
@@ -107,6 +108,9 @@ const PLUGIN: &[u16] = &[404, 405, 422, 502];
 const WRITE: &[u16] = &[404, 405, 409, 412, 422, 502];
 /// What the plugin may make of the end of a lease, or of a longer one.
 const ISSUER: &[u16] = &[404, 405, 409, 412, 413, 422, 502];
+const ROOT: &[(u16, &str)] = &[(200, "RootAttempt")];
+/// Nothing is under way, or something is already; a seal without shares.
+const QUORUM: &[u16] = &[409, 412];
 /// Before anything is decided.
 const UNSEAL: &[u16] = &[409, 500, 503];
 /// The caller says which status stands for which state.
@@ -235,6 +239,32 @@ pub(super) static ROWS: &[Row] = &[
     row("POST", "/api/v1/sys/seal", "sys.seal", &[(204, "")]),
     row("POST", "/api/v1/sys/rotate", "sys.rotate", &[(204, "")]),
     row("GET", "/api/v1/sys/key-status", "sys.key-status", &[(200, "KeyStatus")]),
+    row("GET", "/api/v1/sys/generate-root", "sys.generate-root.status", ROOT),
+    row("POST", "/api/v1/sys/generate-root", "sys.generate-root.begin", ROOT)
+        .may_have(&[(JSON, "NewRoot")])
+        .errors(QUORUM),
+    row("DELETE", "/api/v1/sys/generate-root", "sys.generate-root.cancel", &[(204, "")]),
+    row("POST", "/api/v1/sys/generate-root/shares", "sys.generate-root.share", ROOT)
+        .body(&[(JSON, "KeyShare")])
+        .errors(QUORUM),
+    row("GET", "/api/v1/sys/rekey", "sys.rekey.status", &[(200, "RekeyAttempt")]),
+    row("POST", "/api/v1/sys/rekey", "sys.rekey.begin", &[(200, "RekeyAttempt")])
+        .body(&[(JSON, "NewShares")])
+        .errors(QUORUM),
+    row("DELETE", "/api/v1/sys/rekey", "sys.rekey.cancel", &[(204, "")]),
+    row("POST", "/api/v1/sys/rekey/shares", "sys.rekey.share", &[(200, "RekeyAttempt|MadeShares")])
+        .body(&[(JSON, "KeyShare")])
+        .errors(QUORUM),
+    row("GET", "/api/v1/sys/rekey/verify", "sys.rekey.verify.status", &[(200, "RekeyVerification")]).errors(&[409]),
+    row("POST", "/api/v1/sys/rekey/verify", "sys.rekey.verify", &[(200, "RekeyVerification|RekeyVerified")])
+        .body(&[(JSON, "KeyShare")])
+        .errors(QUORUM),
+    row("DELETE", "/api/v1/sys/rekey/verify", "sys.rekey.verify.again", &[(204, "")]).errors(&[409]),
+    row("GET", "/api/v1/sys/snapshot", "sys.snapshot", &[(200, "Snapshot")]).media(GZIP).errors(&[413]),
+    row("POST", "/api/v1/sys/restore", "sys.restore", &[(200, "Found")])
+        .query(&["dry_run", "force"])
+        .body(&[(GZIP, "Snapshot"), ("application/octet-stream", "Snapshot")])
+        .errors(&[412, 504, 507]),
     // Vault's.
     row("GET", "/v1/sys/health", "vault.health", HEALTH).query(STATUS),
     row("HEAD", "/v1/sys/health", "vault.health.head", &[(2, ""), (3, ""), (4, ""), (5, "")]).query(STATUS),
@@ -253,24 +283,22 @@ pub(super) static ROWS: &[Row] = &[
         .query(&["mount"])
         .optional()
         .errors(&[404]),
-    row("GET", "/v1/sys/storage/raft/snapshot", "vault.snapshot", &[(200, "Snapshot")])
-        .media("application/gzip")
-        .errors(&[413, 503]),
+    row("GET", "/v1/sys/storage/raft/snapshot", "vault.snapshot", &[(200, "Snapshot")]).media(GZIP).errors(&[413, 503]),
     row("PUT", "/v1/sys/storage/raft/snapshot", "vault.snapshot.restore.put", RESTORED)
         .query(&["dry_run"])
-        .body(&[("application/gzip", "Snapshot")])
+        .body(&[(GZIP, "Snapshot")])
         .errors(RESTORING),
     row("POST", "/v1/sys/storage/raft/snapshot", "vault.snapshot.restore", RESTORED)
         .query(&["dry_run"])
-        .body(&[("application/gzip", "Snapshot")])
+        .body(&[(GZIP, "Snapshot")])
         .errors(RESTORING),
     row("PUT", "/v1/sys/storage/raft/snapshot-force", "vault.snapshot.force.put", RESTORED)
         .query(&["dry_run"])
-        .body(&[("application/gzip", "Snapshot")])
+        .body(&[(GZIP, "Snapshot")])
         .errors(RESTORING),
     row("POST", "/v1/sys/storage/raft/snapshot-force", "vault.snapshot.force", RESTORED)
         .query(&["dry_run"])
-        .body(&[("application/gzip", "Snapshot")])
+        .body(&[(GZIP, "Snapshot")])
         .errors(RESTORING),
     row("GET", "/v1/{path...}", "vault.read", &[(200, "Envelope")]).errors(&[404, 405, 502]),
     row("LIST", "/v1/{path...}", "vault.list", &[(200, "Envelope")]).errors(&[404, 405, 502]),

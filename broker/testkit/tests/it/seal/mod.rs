@@ -1,6 +1,8 @@
 //! The life of the seal, driven by the command lines of others and by ours: keys, their rotation,
 //! a new root token, new shares, snapshots.
 
+mod commands;
+mod endless;
 mod quorum;
 mod rotation;
 mod snapshots;
