@@ -14,6 +14,7 @@ mod policy;
 mod raw;
 mod read_only;
 mod records;
+mod restore;
 mod rounds;
 mod secret;
 mod token;
