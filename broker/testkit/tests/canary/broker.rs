@@ -151,6 +151,11 @@ impl Broker {
         opened
     }
 
+    /// A place for a file that is looked through with all others.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// The audit log of a sink.
     pub(crate) fn audit(&self, sink: &str) -> Result<String> {
         Ok(fs::read_to_string(self.folder.path().join(format!("log/{sink}.log")))?)

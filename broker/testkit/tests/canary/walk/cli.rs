@@ -79,8 +79,15 @@ fn mistakes(walk: &mut Walk<'_>) -> Result {
 }
 
 impl Walk<'_> {
+    /// As root, with an answer in JSON.
+    pub(super) fn told_by(&mut self, arguments: &[&str], input: &str) -> Result<Value> {
+        self.run(arguments, input, 0, &[])?;
+        let heard = self.answers.last().ok_or("no answer was kept")?;
+        Ok(serde_json::from_slice(&heard.body)?)
+    }
+
     /// As root.
-    fn run(&mut self, arguments: &[&str], input: &str, code: i32, shows: &[&str]) -> Result {
+    pub(super) fn run(&mut self, arguments: &[&str], input: &str, code: i32, shows: &[&str]) -> Result {
         let token = self.keys.root_token.clone();
         self.run_as(Some(&token), arguments, input, code, shows)
     }

@@ -163,7 +163,7 @@ fn answer(url: &str, token: &str, message: &Path) -> Result<Vec<u8>> {
 }
 
 impl Walk<'_> {
-    fn told<T: Message>(
+    pub(super) fn told<T: Message>(
         &mut self,
         method: &str,
         told: Result<Response<T>, Status>,
@@ -188,7 +188,7 @@ fn lines(metadata: &MetadataMap) -> String {
     format!("{:?}\n", metadata.clone().into_headers())
 }
 
-fn ask<T>(message: T, token: &str) -> Result<Request<T>> {
+pub(super) fn ask<T>(message: T, token: &str) -> Result<Request<T>> {
     let mut request = Request::new(message);
     let value = MetadataValue::try_from(format!("Bearer {token}")).map_err(|why| Failure::new("a token", why))?;
     request.metadata_mut().insert("authorization", value);

@@ -6,6 +6,7 @@
 mod cli;
 mod grpc;
 mod plugin;
+mod quorum;
 mod refused;
 mod rest;
 mod vault;
@@ -64,7 +65,8 @@ impl<'a> Walk<'a> {
         grpc::walk(self)?;
         cli::walk(self)?;
         plugin::walk(self)?;
-        refused::walk(self)
+        refused::walk(self)?;
+        quorum::walk(self)
     }
 
     /// A kind as it is called in this walk.
