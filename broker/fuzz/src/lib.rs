@@ -26,6 +26,7 @@ pub mod path;
 pub mod policy;
 pub mod records;
 pub mod shamir;
+pub mod snapshot;
 
 #[cfg(feature = "doors")]
 pub mod answer;
@@ -65,6 +66,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("policy", policy::run),
     ("records", records::run),
     ("shamir", shamir::run),
+    ("snapshot", snapshot::run),
 ];
 
 /// The target of this name.

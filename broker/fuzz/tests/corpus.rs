@@ -25,7 +25,7 @@ macro_rules! targets {
     };
 }
 
-targets! { answer audit barrier component edge fields grpc http json manifest path policy records shamir }
+targets! { answer audit barrier component edge fields grpc http json manifest path policy records shamir snapshot }
 
 fn holds(name: &'static str) {
     let suite = Suite::of("warder-fuzz", "corpus", name, 0x5eed);
