@@ -4,10 +4,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{Semaphore, watch},
-    task::JoinHandle,
-};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::{sync::watch, task::JoinHandle};
 use warder_core::{
     audit::{Audit, SinkConfig},
     broker::{Broker, BrokerConfig, Parts},
@@ -24,6 +22,7 @@ use crate::{
     config::{self, Address, AuditConfig, Config, SealKind, StorageKind},
     edge::{
         Edge,
+        crowd::Crowd,
         grpc::Streams,
         listener::{self, Listener, Listening},
         metrics::Metrics,
@@ -125,6 +124,7 @@ pub async fn start(config: &Config, exporter: Option<Arc<Exporter>>) -> Result<R
 /// # Errors
 /// [`StartError`] names the part that refused.
 pub(crate) async fn wire(config: &Config, exporter: Option<Arc<Exporter>>, dev: bool) -> Result<Wired, StartError> {
+    more_files();
     // First: a port that is taken must not leave a new store behind.
     let listeners = listen(config).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -145,11 +145,22 @@ pub(crate) async fn wire(config: &Config, exporter: Option<Arc<Exporter>>, dev: 
         streams: Streams::new(stopped.clone()),
         stop: stopped,
         leaving: left,
-        room: Arc::new(Semaphore::new(config.limits.connections)),
+        crowd: Crowd::new(config.limits.connections),
         exporter,
     });
     let ending = Ending { leaving, stop, delay: config.limits.drain_delay };
     Ok(Wired { broker, listeners, edge, ending })
+}
+
+/// As many open files as this process may have: what shells give by default is fewer than
+/// `limits.connections`.
+fn more_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        tracing::warn!(error.chain = %error, "the number of open files could not be raised");
+    }
 }
 
 /// Takes every address, then reads every certificate.

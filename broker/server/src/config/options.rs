@@ -163,9 +163,16 @@ pub(super) static SECTIONS: &[Section] = &[
             option("header_time", "For a client to send its headers, or to finish its TLS handshake.", |c, _| {
                 time(&mut c.limits.slow_head, 100 * MS..=10 * MINUTE)
             }),
-            option("connections", "Connections at once; further ones wait in the kernel's queue.", |c, _| {
-                count(&mut c.limits.connections, 1..=1_000_000)
-            }),
+            option(
+                "answer_time",
+                "For a client to take some of what is sent to it; then its connection is cut.",
+                |c, _| time(&mut c.limits.slow_answer, 100 * MS..=10 * MINUTE),
+            ),
+            option(
+                "connections",
+                "Connections at once; for a further one the one is closed that was silent for longest.",
+                |c, _| count(&mut c.limits.connections, 1..=1_000_000),
+            ),
             option("streams", "Requests at once of one HTTP/2 connection.", |c, _| {
                 count(&mut c.limits.streams, 1..=10_000)
             }),

@@ -146,7 +146,7 @@ impl Server {
             storage: "memory",
             ids: Ids::new(),
             streams: grpc::Streams::new(stopped.clone()),
-            room: Arc::new(tokio::sync::Semaphore::new(1)),
+            crowd: super::crowd::Crowd::new(1),
             exporter: None,
             stop: stopped.clone(),
             leaving: stopped,
@@ -157,7 +157,9 @@ impl Server {
     /// What a connection answers when it is sent these bytes and then nothing.
     pub async fn connection(&self, bytes: &[u8]) -> Vec<u8> {
         let (client, server) = tokio::io::duplex(64 << 10);
-        let served = super::listener::http(server, Peer::default(), super::listener::Gate::default(), self.0.clone());
+        let seat = super::seat::Seat::new();
+        let gate = super::listener::Gate::default();
+        let served = super::listener::http(server, Peer::default(), &seat, gate, self.0.clone());
         let (mut answers, mut requests) = tokio::io::split(client);
         let sent = async {
             // The other side may have had enough before the end.

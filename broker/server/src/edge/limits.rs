@@ -26,7 +26,10 @@ pub struct Limits {
     pub slow_body: Duration,
     /// Wall time for a client to send its headers or finish its TLS handshake; 10 s by default.
     pub slow_head: Duration,
-    /// Most connections at once; further ones wait in the kernel's queue. 4,096 by default.
+    /// Wall time for a client to take some of what is sent to it; 60 s by default.
+    pub slow_answer: Duration,
+    /// Most connections at once; for a further one the one goes that was silent for longest. 4,096 by
+    /// default.
     pub connections: usize,
     /// Most requests at once of one HTTP/2 connection; a client that begins more is told to wait, or
     /// has them refused. 256 by default.
@@ -45,6 +48,7 @@ impl Default for Limits {
             request: Duration::from_secs(30),
             slow_body: Duration::from_secs(10),
             slow_head: Duration::from_secs(10),
+            slow_answer: Duration::from_secs(60),
             connections: 4096,
             streams: 256,
             drain: Duration::from_secs(30),

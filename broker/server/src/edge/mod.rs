@@ -8,6 +8,8 @@
 //! request id and `Cache-Control: no-store`.
 
 mod batch;
+mod brisk;
+pub(crate) mod crowd;
 mod decode;
 mod forwarded;
 #[cfg(feature = "fuzzing")]
@@ -28,6 +30,7 @@ mod quorum;
 mod reply;
 mod rest;
 mod route;
+mod seat;
 mod snapshots;
 mod status;
 pub(crate) mod tls;
@@ -85,8 +88,8 @@ pub(crate) struct Edge {
     pub(crate) stop: tokio::sync::watch::Receiver<bool>,
     /// Turns true before, when nobody new should come.
     pub(crate) leaving: tokio::sync::watch::Receiver<bool>,
-    /// Places for connections of all listeners.
-    pub(crate) room: Arc<tokio::sync::Semaphore>,
+    /// Connections of all listeners.
+    pub(crate) crowd: Arc<crowd::Crowd>,
     pub(crate) exporter: Option<Arc<Exporter>>,
 }
 

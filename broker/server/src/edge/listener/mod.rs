@@ -1,7 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 and HTTP/2 on them until told to drain.
 //!
-//! Invariant: every connection is owned by the set here, bounded in number, and bounded in time
-//! until its request's head has come.
+//! Invariant: every connection is owned by the set here, bounded in number, bounded in time until its
+//! request's head has come, and in the time that its client takes nothing of an answer.
 
 mod socket;
 
@@ -24,18 +24,23 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 use warder_core::identity::Peer;
 
 use self::socket::{Socket, Stream};
 use super::{
-    Edge, forwarded, grpc,
+    Edge,
+    brisk::Brisk,
+    crowd::{Crowd, Seated},
+    forwarded, grpc,
     limits::http2,
+    metrics::Dropped,
     prompt::Prompt,
     proxy::{self, Source},
+    seat::Seat,
     tls::{self, Tls, TlsError},
 };
 use crate::config::{self, Address, ListenerConfig};
@@ -47,6 +52,8 @@ const HEAD_BYTES: usize = 128 << 10;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Silence after which no handshake is under way that began before new ones were turned away.
 const HANDSHAKES: Duration = Duration::from_millis(50);
+/// For a client of HTTP/2 to read that its place is wanted.
+const LEAVING: Duration = Duration::from_millis(100);
 
 /// A listener that does not serve yet.
 pub(crate) struct Listener {
@@ -137,21 +144,19 @@ impl Listener {
 
 /// Serves until told to drain, and then until the last connection has ended or was cut.
 pub(crate) async fn run(listener: Listener, edge: Arc<Edge>) {
-    let Listener { mut socket, gate, listening } = listener;
+    let Listener { socket, gate, listening } = listener;
+    let mut queue = Queue { socket, waiting: None };
     let mut connections = JoinSet::new();
     let mut stop = edge.stop.clone();
-    let serve = |(stream, permit): (Stream, OwnedSemaphorePermit)| {
+    let serve = |(stream, seated): (Stream, Seated)| {
         let (gate, edge) = (gate.clone(), edge.clone());
-        async move {
-            let _permit = permit;
-            Box::pin(connection(stream, gate, edge)).await;
-        }
+        async move { Box::pin(connection(stream, &seated.seat, gate, edge)).await }
     };
     loop {
         let accepted = tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
-            accepted = accept(&socket, &edge.room) => accepted,
+            accepted = queue.next(&edge.crowd) => accepted,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
         let Some(accepted) = accepted else { break };
@@ -160,11 +165,15 @@ pub(crate) async fn run(listener: Listener, edge: Arc<Edge>) {
     tracing::info!(listener.name = listening.name, connections = connections.len(), "draining");
     let all = async {
         // Closed with connections in it, the kernel's queue would end them without an answer.
-        socket.turn_away();
-        while let Ok(Some(accepted)) = timeout(HANDSHAKES, accept(&socket, &edge.room)).await {
-            connections.spawn(serve(accepted));
+        queue.socket.turn_away();
+        loop {
+            match timeout(HANDSHAKES, queue.next(&edge.crowd)).await {
+                Ok(Some(accepted)) => _ = connections.spawn(serve(accepted)),
+                Err(_) if queue.waiting.is_some() => {}
+                Ok(None) | Err(_) => break,
+            }
         }
-        drop(socket);
+        drop(queue);
         while connections.join_next().await.is_some() {}
     };
     if timeout(edge.limits.drain, all).await.is_err() {
@@ -178,25 +187,46 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-async fn accept(socket: &Socket, room: &Arc<Semaphore>) -> Option<(Stream, OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.ok()?;
+/// A socket, and who was accepted there and has no place yet.
+struct Queue {
+    socket: Socket,
+    waiting: Option<Stream>,
+}
+
+impl Queue {
+    /// The next connection with its place.
+    ///
+    /// # Cancel safety
+    /// Who was accepted goes on waiting.
+    async fn next(&mut self, crowd: &Arc<Crowd>) -> Option<(Stream, Seated)> {
+        if self.waiting.is_none() {
+            self.waiting = Some(accept(&self.socket, crowd).await);
+        }
+        let seated = crowd.enter().await?;
+        Some((self.waiting.take()?, seated))
+    }
+}
+
+async fn accept(socket: &Socket, crowd: &Crowd) -> Stream {
     loop {
         match socket.accept().await {
-            Ok(stream) => return Some((stream, permit)),
+            Ok(stream) => return stream,
             Err(error) if tls::connection_fault(&error) => {}
             Err(error) => {
                 // Out of file descriptors, mostly: wait for connections to end instead of spinning.
                 tracing::warn!(error.chain = %error, "connection not accepted");
+                crowd.make_room();
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-async fn connection(stream: Stream, gate: Gate, edge: Arc<Edge>) {
+async fn connection(stream: Stream, seat: &Arc<Seat>, gate: Gate, edge: Arc<Edge>) {
+    let patience = edge.limits.slow_answer;
     match stream {
-        Stream::Tcp(stream, address) => arrived(stream, Some(address), gate, edge).await,
-        Stream::Unix(stream) => arrived(stream, None, gate, edge).await,
+        Stream::Tcp(stream, address) => arrived(Brisk::new(stream, patience), Some(address), seat, gate, edge).await,
+        Stream::Unix(stream) => arrived(Brisk::new(stream, patience), None, seat, gate, edge).await,
     }
 }
 
@@ -204,6 +234,7 @@ async fn connection(stream: Stream, gate: Gate, edge: Arc<Edge>) {
 async fn arrived(
     mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     direct: Option<IpAddr>,
+    seat: &Arc<Seat>,
     gate: Gate,
     edge: Arc<Edge>,
 ) {
@@ -214,38 +245,65 @@ async fn arrived(
         if !proxies.contains(direct) {
             return tracing::debug!("connection closed: it is from nobody who may speak the PROXY protocol");
         }
-        match timeout(edge.limits.slow_head, proxy::read(&mut stream)).await {
-            Ok(Ok(Source::Client(address))) => peer = Peer { address, via: direct, ..peer },
-            Ok(Ok(Source::Proxy)) => {}
-            Ok(Err(error)) => return tracing::debug!(error.chain = %error, "bad header of the PROXY protocol"),
-            Err(_) => return tracing::debug!("the header of the PROXY protocol took too long"),
+        match begun("header of the PROXY protocol", proxy::read(&mut stream), seat, &edge).await {
+            Some(Source::Client(address)) => peer = Peer { address, via: direct, ..peer },
+            Some(Source::Proxy) => {}
+            None => return,
         }
     }
-    let Some(tls) = &gate.tls else { return http(stream, peer, gate, edge).await };
-    match timeout(edge.limits.slow_head, tls.acceptor().accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-            peer.certificates = chain.iter().map(tls::pem).collect();
-            http(stream, peer, gate, edge).await;
+    let Some(tls) = &gate.tls else { return http(stream, peer, seat, gate, edge).await };
+    let handshake = tls.acceptor().accept(stream);
+    let Some(stream) = begun("TLS handshake", handshake, seat, &edge).await else { return };
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    peer.certificates = chain.iter().map(tls::pem).collect();
+    http(stream, peer, seat, gate, edge).await;
+}
+
+/// A part of a connection's beginning; none: it went wrong, took too long, or its place was wanted.
+async fn begun<T>(
+    what: &'static str,
+    part: impl Future<Output = io::Result<T>>,
+    seat: &Seat,
+    edge: &Edge,
+) -> Option<T> {
+    let ended = tokio::select! {
+        biased;
+        ended = timeout(edge.limits.slow_head, part) => ended,
+        () = seat.asked_to_leave() => {
+            edge.metrics.dropped(Dropped::Crowded);
+            return None;
         }
-        Ok(Err(error)) => tracing::debug!(error.chain = %error, "TLS handshake failed"),
-        Err(_) => tracing::debug!("TLS handshake took too long"),
+    };
+    match ended {
+        Ok(Ok(begun)) => Some(begun),
+        Ok(Err(error)) => {
+            tracing::debug!(what, error.chain = %error, "connection failed at its beginning");
+            None
+        }
+        Err(_) => {
+            edge.metrics.dropped(Dropped::Slow);
+            tracing::debug!(what, "connection took too long at its beginning");
+            None
+        }
     }
 }
 
 /// Answers the requests of a connection until it ends. When the barrier is closed, open requests end
 /// and the connection with them: its buffers hold what it last carried. When draining, HTTP/2 is
-/// told at once that what it has begun is all; HTTP/1 has its next answer marked as the last.
+/// told at once that what it has begun is all; HTTP/1 has its next answer marked as the last. A client
+/// that takes nothing of its answers is cut; one that is silent goes when its place is wanted.
 pub(super) async fn http(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
+    seat: &Arc<Seat>,
     gate: Gate,
     edge: Arc<Edge>,
 ) {
     let limits = edge.limits;
     let (mut closings, mut stop) = (edge.broker.closings(), edge.stop.clone());
+    let (metrics, place) = (edge.metrics.clone(), seat.clone());
     let service = service_fn(move |request| {
-        let (edge, version) = (edge.clone(), request.version());
+        let (edge, version, open) = (edge.clone(), request.version(), place.open());
         let peer = forwarded::client(request.headers(), &gate.config.forwarded, &peer);
         async move {
             let stop = edge.stop.clone();
@@ -253,7 +311,7 @@ pub(super) async fn http(
             if version < Version::HTTP_2 && *stop.borrow() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, std::convert::Infallible>(response)
+            Ok::<_, std::convert::Infallible>(response.map(|body| open.carry(body, version >= Version::HTTP_2)))
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -278,13 +336,18 @@ pub(super) async fn http(
     let is_http2 = Arc::new(AtomicBool::new(false));
     let stream = TokioIo::new(Prompt::new(stream, limits.slow_head, is_http2.clone()));
     let mut connection = pin!(builder.serve_connection(stream, service));
-    let (mut draining, mut patience) = (false, None);
+    let (mut draining, mut patience, mut leaving) = (false, None, None);
+    let mut look = interval_at(Instant::now() + limits.slow_answer, limits.slow_answer / 4);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let at = |moment: Option<Instant>| sleep_until(moment.unwrap_or_else(Instant::now));
     loop {
-        let silent = async { sleep_until(patience.unwrap_or_else(Instant::now)).await };
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
+                    if is_slow(&*error, seat) {
+                        metrics.dropped(Dropped::Slow);
+                    }
                     tracing::debug!(error.chain = %error, "connection ended early");
                 }
                 return;
@@ -297,10 +360,41 @@ pub(super) async fn http(
                     connection.as_mut().graceful_shutdown();
                 }
             }
-            () = silent, if patience.is_some() => {
+            () = at(patience), if patience.is_some() => {
                 patience = None;
                 connection.as_mut().graceful_shutdown();
             }
+            () = seat.asked_to_leave(), if leaving.is_none() => {
+                let patience = if is_http2.load(Ordering::Relaxed) { LEAVING } else { Duration::ZERO };
+                leaving = Some(Instant::now() + patience);
+                connection.as_mut().graceful_shutdown();
+            }
+            () = at(leaving), if leaving.is_some() => {
+                leaving = None;
+                // Who has begun something meanwhile is answered.
+                if seat.is_silent() {
+                    metrics.dropped(Dropped::Crowded);
+                    return tracing::debug!("connection closed: it was silent, and its place was wanted");
+                }
+            }
+            _ = look.tick() => if seat.is_stuck(limits.slow_answer) {
+                metrics.dropped(Dropped::Slow);
+                return tracing::debug!("connection closed: the client takes nothing of an answer");
+            }
         }
     }
+}
+
+/// Whether a connection ended because its client was too slow, and not because it was kept for nothing.
+fn is_slow(error: &(dyn std::error::Error + 'static), seat: &Seat) -> bool {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let late_head = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout) && seat.is_new();
+        let stuck = cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
+        if late_head || stuck {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }

@@ -55,6 +55,26 @@ impl Entrance {
     }
 }
 
+/// Why a connection was closed that its client would have kept, as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    /// It was silent, and its place was wanted.
+    Crowded,
+    /// Its client took too long.
+    Slow,
+}
+
+impl Dropped {
+    const ALL: [Self; 2] = [Self::Crowded, Self::Slow];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Crowded => "crowded",
+            Self::Slow => "slow",
+        }
+    }
+}
+
 /// The instruments of one process.
 pub(crate) struct Metrics {
     /// One each: an exporter does not share its registry.
@@ -65,6 +85,7 @@ pub(crate) struct Metrics {
     latency: Histogram<f64>,
     audit_failures: Counter<u64>,
     connections: Arc<Connections>,
+    dropped: Counter<u64>,
     plugin_calls: Counter<u64>,
     plugin_latency: Histogram<f64>,
     plugin_processor: Counter<f64>,
@@ -107,6 +128,11 @@ impl Metrics {
                 "Requests refused because no audit sink took the record",
             ),
             connections: Arc::default(),
+            dropped: counter(
+                &ours,
+                "warder_edge_connections_dropped",
+                "Connections closed that clients would have kept",
+            ),
             plugin_calls: counter(&ours, "warder_plugin_calls", "Calls of plugins, by how they ended"),
             plugin_latency: histogram(
                 &ours,
@@ -141,6 +167,9 @@ impl Metrics {
         for counter in [&metrics.audit_failures, &metrics.vault_audit_failures, &metrics.vault_auth_failures] {
             counter.add(0, &[]);
         }
+        for why in Dropped::ALL {
+            metrics.dropped.add(0, &[KeyValue::new("reason", why.word())]);
+        }
         process::watch(&metrics.vault.meter("process"));
         metrics.connections.watch(&metrics.own.meter("warder"));
         Ok(metrics)
@@ -174,6 +203,11 @@ impl Metrics {
         if code == ErrorKind::Unauthenticated.code() {
             self.vault_auth_failures.add(1, &[]);
         }
+    }
+
+    /// Counts a connection that was closed.
+    pub(crate) fn dropped(&self, why: Dropped) {
+        self.dropped.add(1, &[KeyValue::new("reason", why.word())]);
     }
 
     /// Counts a connection until what it returns drops.
