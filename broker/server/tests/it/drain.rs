@@ -1,35 +1,22 @@
-//! The end of a server, and a restart under load: what was accepted is answered, what was
-//! acknowledged is there, and nothing is done twice.
+//! The end of a server: it is announced, what was begun is answered, and a second signal cuts it short.
+//! Restarts under load are in `restarts`.
 
 use std::{
-    collections::BTreeSet,
     fs,
-    io::{ErrorKind, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::Stdio,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tonic::{
-    Code,
-    transport::{Channel, Endpoint},
-};
-use warder_proto::{
-    health::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient},
-    v1::{SecretsServicePutRequest, secrets_service_client::SecretsServiceClient},
-};
+use tonic::{Code, transport::Channel};
+use warder_proto::health::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use crate::{listeners::curl, openssl::until, raw, running::Running};
 
 /// A hang ends the test.
 const PATIENCE: Duration = Duration::from_secs(120);
-const CLIENTS: usize = 4;
 
 /// Starts a server over the store in `folder`, which opens by itself.
 fn serve(folder: &Path, address: SocketAddr, more: &str) -> Running {
@@ -52,15 +39,6 @@ fn initialized(warder: &Running) -> String {
 
 fn free() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
-}
-
-/// A port that no connection is given by itself: one that is tried again and again while nobody listens
-/// could otherwise connect to itself.
-fn kept_port() -> SocketAddr {
-    let first = 12_000 + u16::try_from(std::process::id() % 10_000).unwrap();
-    let ports = (0..1000).map(|n| first + n);
-    let mut free = ports.map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-    free.find(|address| TcpListener::bind(address).is_ok()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,117 +89,6 @@ fn a_request_that_has_begun_is_answered_and_its_connection_closed() {
     assert!(warder.ended().success());
 }
 
-/// What all clients share.
-struct Load {
-    address: SocketAddr,
-    token: String,
-    ended: AtomicBool,
-    /// Names of acknowledged writes.
-    written: Mutex<BTreeSet<String>>,
-    /// Connections that were refused, and made again.
-    refused: AtomicUsize,
-}
-
-impl Load {
-    fn goes_on(&self) -> bool {
-        !self.ended.load(Ordering::Relaxed)
-    }
-
-    fn acknowledged(&self) -> usize {
-        self.written.lock().unwrap().len()
-    }
-
-    fn done(&self, name: String) {
-        assert!(self.written.lock().unwrap().insert(name));
-    }
-
-    /// Again and again where nobody listens.
-    fn connect(&self) -> TcpStream {
-        let start = Instant::now();
-        loop {
-            match TcpStream::connect(self.address) {
-                Ok(stream) => {
-                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                    return stream;
-                }
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused && start.elapsed() < PATIENCE => {
-                    self.refused.fetch_add(1, Ordering::Relaxed);
-                    thread::yield_now();
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-
-    /// Writes one secret after the other on a connection that is kept as long as the server keeps it.
-    fn rest(&self, client: usize) {
-        let mut kept = None;
-        for n in 0.. {
-            if !self.goes_on() {
-                return;
-            }
-            let name = format!("rest-{client}-{n}");
-            let mut stream = kept.take().unwrap_or_else(|| self.connect());
-            let request = format!(
-                "PUT /api/v1/secrets/load/{name} HTTP/1.1\r\nHost: w\r\nAuthorization: Bearer {}\r\n\
-                 Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{{\"a\":1}}",
-                self.token
-            );
-            stream.write_all(request.as_bytes()).unwrap_or_else(|e| panic!("{name} was not sent: {e}"));
-            let (head, _) = answer(&mut stream).unwrap_or_else(|e| panic!("{name} was not answered: {e}"));
-            assert!(head.starts_with("HTTP/1.1 201"), "{name}: {head}");
-            self.done(name);
-            if !head.to_ascii_lowercase().contains("connection: close") {
-                kept = Some(stream);
-            }
-        }
-    }
-
-    /// The same over one channel, which connects again by itself.
-    async fn grpc(self: Arc<Self>, client: usize) {
-        let channel = Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect_lazy();
-        let mut secrets = SecretsServiceClient::new(channel);
-        for n in 0.. {
-            let (name, start) = (format!("grpc-{client}-{n}"), Instant::now());
-            while self.goes_on() {
-                let mut asked = tonic::Request::new(SecretsServicePutRequest {
-                    path: format!("load/{name}"),
-                    json: br#"{"a":1}"#.to_vec().into(),
-                    ..SecretsServicePutRequest::default()
-                });
-                asked.metadata_mut().insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
-                match secrets.put(asked).await {
-                    Ok(_) => {
-                        self.done(name);
-                        break;
-                    }
-                    Err(status) if never_sent(&status) && start.elapsed() < PATIENCE => {
-                        self.refused.fetch_add(1, Ordering::Relaxed);
-                        tokio::task::yield_now().await;
-                    }
-                    Err(status) => panic!("{name}: {status:?}"),
-                }
-            }
-            if !self.goes_on() {
-                return;
-            }
-        }
-    }
-}
-
-/// Whether the request never left the client: nobody listened, or the connection ended before its turn.
-fn never_sent(status: &tonic::Status) -> bool {
-    let mut cause = std::error::Error::source(status);
-    while let Some(error) = cause {
-        let refused = error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::ConnectionRefused);
-        if refused || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
 /// An answer's head, and its body of known length.
 fn answer(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     let mut head = Vec::new();
@@ -235,56 +102,6 @@ fn answer(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body)?;
     Ok((head, body))
-}
-
-#[test]
-fn restarts_under_load_lose_no_request_and_do_none_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    let address = kept_port();
-    let mut warder = serve(folder.path(), address, "");
-    let load = Arc::new(Load {
-        address,
-        token: initialized(&warder),
-        ended: AtomicBool::new(false),
-        written: Mutex::default(),
-        refused: AtomicUsize::new(0),
-    });
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let calls: Vec<_> = (0..CLIENTS).map(|client| runtime.spawn(load.clone().grpc(client))).collect();
-    let kept: Vec<_> = (0..CLIENTS)
-        .map(|client| {
-            let load = load.clone();
-            thread::spawn(move || load.rest(client))
-        })
-        .collect();
-    for _ in 0..3 {
-        let before = load.acknowledged();
-        let alive =
-            || kept.iter().all(|client| !client.is_finished()) && calls.iter().all(|client| !client.is_finished());
-        until("written", || !alive() || load.acknowledged() > before + 100);
-        warder.ask_to_end();
-        assert!(warder.ended().success());
-        warder = serve(folder.path(), address, "");
-    }
-    let before = load.acknowledged();
-    until("written after the last", || load.acknowledged() > before + 100);
-    load.ended.store(true, Ordering::Relaxed);
-    kept.into_iter().for_each(|client| client.join().unwrap());
-    calls.into_iter().for_each(|client| runtime.block_on(client).unwrap());
-
-    let mut reading = load.connect();
-    for name in load.written.lock().unwrap().iter() {
-        let asked = format!(
-            "GET /api/v1/secrets/load/{name} HTTP/1.1\r\nHost: w\r\nAuthorization: Bearer {}\r\n\r\n",
-            load.token
-        );
-        reading.write_all(asked.as_bytes()).unwrap();
-        let (head, body) = answer(&mut reading).unwrap();
-        let fits = head.starts_with("HTTP/1.1 200") && head.contains("etag: \"1\"");
-        assert!(fits, "{name} is not there once: {head}{}", String::from_utf8_lossy(&body));
-    }
-    drop(reading);
-    warder.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]

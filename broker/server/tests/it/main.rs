@@ -21,6 +21,7 @@ mod quick_start;
 mod quorum;
 mod rate_limits;
 mod raw;
+mod restarts;
 mod running;
 mod shed;
 mod slow;
