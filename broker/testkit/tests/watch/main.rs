@@ -5,3 +5,6 @@ mod doors;
 mod ends;
 mod events;
 mod history;
+mod python;
+mod slow;
+mod stage;
