@@ -5,6 +5,7 @@ mod deploy;
 mod grpc;
 mod kv_v2;
 mod leases;
+mod limits;
 mod lockout;
 mod rotate;
 mod seal;
