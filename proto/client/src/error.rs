@@ -115,7 +115,8 @@ impl Error {
     }
 
     /// Whether the same call may do better in a moment.
-    pub(crate) fn is_temporary(&self) -> bool {
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
         match self.code.as_str() {
             "interrupted" | "unreachable" => true,
             "rate_limited" => self.retry_after.is_some(),

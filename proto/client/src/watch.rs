@@ -1,5 +1,7 @@
 //! Watching a prefix: a stream that goes on by itself where it was cut.
 
+use std::time::Duration;
+
 use tokio::time::sleep;
 use tonic::{Request, Streaming};
 use warder_proto::v1::secrets_service_client::SecretsServiceClient;
@@ -42,6 +44,8 @@ pub struct Watch {
     told: bool,
     live: Option<Streaming<WatchResponse>>,
     attempt: u32,
+    /// Before it tries again.
+    pause: Option<Duration>,
 }
 
 impl Client {
@@ -49,7 +53,15 @@ impl Client {
     /// [`Watch::next`].
     #[must_use]
     pub fn watch(&self, prefix: impl Into<String>) -> Watch {
-        Watch { client: self.clone(), prefix: prefix.into(), revision: None, told: false, live: None, attempt: 0 }
+        Watch {
+            client: self.clone(),
+            prefix: prefix.into(),
+            revision: None,
+            told: false,
+            live: None,
+            attempt: 0,
+            pause: None,
+        }
     }
 }
 
@@ -77,6 +89,27 @@ impl Watch {
     /// Dropping the future loses no event.
     pub async fn next(&mut self) -> Result<Event, Error> {
         loop {
+            match self.try_next().await {
+                Err(error) if error.is_temporary() => {}
+                told => return told,
+            }
+        }
+    }
+
+    /// Waits for the next event, or for what keeps it from coming. The next call goes on from the last
+    /// revision; after an error that [`Error::is_temporary`] with a pause, which grows.
+    ///
+    /// # Errors
+    /// As [`Watch::next`]; and that the server cannot be reached, or ended the watch for now.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no event.
+    pub async fn try_next(&mut self) -> Result<Event, Error> {
+        if let Some(pause) = self.pause {
+            sleep(pause).await;
+            self.pause = None;
+        }
+        loop {
             let error = match self.step().await {
                 Ok(Some(event)) => return Ok(event),
                 Ok(None) => continue,
@@ -86,11 +119,11 @@ impl Watch {
             if lasted && error.code() == "unauthenticated" && self.client.credentials().can_log_in() {
                 continue;
             }
-            if !error.is_temporary() {
-                return Err(error);
+            if error.is_temporary() {
+                self.pause = Some(self.client.retry().backoff(self.attempt) + error.retry_after().unwrap_or_default());
+                self.attempt = self.attempt.saturating_add(1);
             }
-            sleep(self.client.retry().backoff(self.attempt) + error.retry_after().unwrap_or_default()).await;
-            self.attempt = self.attempt.saturating_add(1);
+            return Err(error);
         }
     }
 

@@ -25,6 +25,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+use warder_client::Retry;
 use warder_core::secret::Secret;
 use zeroize::Zeroizing;
 
@@ -36,6 +37,8 @@ const DEFAULT_ADDRESS: &str = "http://127.0.0.1:8080";
 const MAX_ANSWER: usize = 64 << 20;
 /// For connecting, and again for the whole exchange.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two attempts of what is asked again: at first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// Bytes of a file that are read at once.
 const PIECE: usize = 64 << 10;
 /// Where systems keep the CAs that they trust.
@@ -174,10 +177,8 @@ impl Place {
 impl Client {
     /// From flags and environment.
     pub(crate) fn new(shared: &Shared) -> Result<Self, Failure> {
-        let address = shared.address.clone().or_else(|| variable(&["WARDER_ADDR", "VAULT_ADDR"]));
-        let address = address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
-        let token = variable(&["WARDER_TOKEN", "VAULT_TOKEN"]).map(|text| Secret::from(text.trim()));
-        let token = token.filter(|token| !token.is_empty());
+        let address = address(shared);
+        let token = token().map(|text| Secret::from(text.trim()));
         let (host, place) = Place::of(&address, shared)?;
         Ok(Self { address, host, place, token })
     }
@@ -296,10 +297,65 @@ impl Client {
     }
 }
 
+/// The same server and token, asked over gRPC. What is asked is asked once: whether to ask again is the
+/// command's to say.
+pub(crate) fn grpc(shared: &Shared) -> Result<warder_client::Client, Failure> {
+    let retry = Retry { attempts: 1, pause: PAUSES.0, longest: PAUSES.1 };
+    let mut builder = warder_client::Client::builder(address(shared)).deadline(PATIENCE).retry(retry);
+    let files = Files::named(shared)?;
+    if let Some(file) = files.roots {
+        builder = builder.ca_file(file);
+    }
+    if let Some((certificate, key)) = files.identity {
+        builder = builder.client_certificate(certificate, key);
+    }
+    if let Some(token) = token() {
+        builder = builder.token(warder_client::Token::new(token.trim()));
+    }
+    builder.build().map_err(|error| Failure::from(&error))
+}
+
+fn address(shared: &Shared) -> String {
+    let named = shared.address.clone().or_else(|| variable(&["WARDER_ADDR", "VAULT_ADDR"]));
+    named.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned())
+}
+
+fn token() -> Option<Zeroizing<String>> {
+    let text = variable(&["WARDER_TOKEN", "VAULT_TOKEN"]).map(Zeroizing::new);
+    text.filter(|text| !text.trim().is_empty())
+}
+
+/// Files for TLS that were named.
+struct Files {
+    roots: Option<PathBuf>,
+    /// Certificate and key.
+    identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl Files {
+    fn named(shared: &Shared) -> Result<Self, Failure> {
+        let given =
+            |flag: &Option<PathBuf>, names: [&str; 2]| flag.clone().or_else(|| variable(&names).map(Into::into));
+        let certificate = given(&shared.client_cert, ["WARDER_CLIENT_CERT", "VAULT_CLIENT_CERT"]);
+        let key = given(&shared.client_key, ["WARDER_CLIENT_KEY", "VAULT_CLIENT_KEY"]);
+        let identity = match (certificate, key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            _ => {
+                let words = "a client certificate and its key go together: --client-cert and --client-key";
+                return Err(Failure::usage(words));
+            }
+        };
+        Ok(Self { roots: given(&shared.cacert, ["WARDER_CACERT", "VAULT_CACERT"]), identity })
+    }
+}
+
 /// What to do about a certificate that is not trusted.
+pub(super) const TRUST: &str = "\n  trust the CA that signed it with --cacert or WARDER_CACERT";
+
 fn advice(error: &io::Error) -> &'static str {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(_)) => "\n  trust the CA that signed it with --cacert or WARDER_CACERT",
+        Some(rustls::Error::InvalidCertificate(_)) => TRUST,
         _ => "",
     }
 }
@@ -320,8 +376,8 @@ fn variable(names: &[&str]) -> Option<String> {
 }
 
 fn trust(shared: &Shared) -> Result<ClientConfig, Failure> {
-    let named = shared.cacert.clone().or_else(|| variable(&["WARDER_CACERT", "VAULT_CACERT"]).map(Into::into));
-    let roots = match named {
+    let files = Files::named(shared)?;
+    let roots = match files.roots {
         Some(file) => tls::roots("CA file", &file).map_err(|e| Failure::usage(e.to_string()))?,
         None => system_roots()?,
     };
@@ -330,16 +386,7 @@ fn trust(shared: &Shared) -> Result<ClientConfig, Failure> {
         .with_safe_default_protocol_versions()
         .map_err(|e| Failure::other(e.to_string()))?;
     let builder = builder.with_root_certificates(roots);
-    let given = |flag: &Option<PathBuf>, names: [&str; 2]| flag.clone().or_else(|| variable(&names).map(Into::into));
-    let certificate = given(&shared.client_cert, ["WARDER_CLIENT_CERT", "VAULT_CLIENT_CERT"]);
-    let key = given(&shared.client_key, ["WARDER_CLIENT_KEY", "VAULT_CLIENT_KEY"]);
-    let (certificate, key) = match (certificate, key) {
-        (None, None) => return Ok(builder.with_no_client_auth()),
-        (Some(certificate), Some(key)) => (certificate, key),
-        _ => {
-            return Err(Failure::usage("a client certificate and its key go together: --client-cert and --client-key"));
-        }
-    };
+    let Some((certificate, key)) = files.identity else { return Ok(builder.with_no_client_auth()) };
     let refused = |e: &dyn std::error::Error| Failure::usage(e.to_string());
     let chain = tls::certificates("client certificate", &certificate).map_err(|e| refused(&e))?;
     let key = tls::key("client key", &key).map_err(|e| refused(&e))?;

@@ -3,7 +3,11 @@
 use std::{io::Write as _, process::ExitCode};
 
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
+use warder_core::error::ErrorKind;
+
+use super::client::TRUST;
+use crate::edge::status_of;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -54,18 +58,6 @@ impl Failure {
         Self { code: exit_code(status), words }
     }
 
-    /// What ended a watch, as the server says it: a problem.
-    pub(crate) fn ended(problem: &Value) -> Self {
-        let status = problem.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
-        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-        Self::answered(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), problem)
-    }
-
-    /// Whether the same may succeed later: nobody answers, or not now.
-    pub(crate) const fn may_pass(&self) -> bool {
-        matches!(self.code, 3 | 7)
-    }
-
     /// What to say.
     pub(crate) fn words(&self) -> &str {
         &self.words
@@ -78,6 +70,30 @@ impl Failure {
             let _ = writeln!(std::io::stderr().lock(), "warder: {}", self.words);
         }
         ExitCode::from(self.code)
+    }
+}
+
+/// What the gRPC client says, in the words and with the code of the REST twin.
+impl From<&warder_client::Error> for Failure {
+    fn from(error: &warder_client::Error) -> Self {
+        let kind = ErrorKind::ALL.into_iter().find(|kind| kind.code() == error.code());
+        match (error.code(), kind.filter(|_| error.request_id().is_some())) {
+            ("usage", _) => Self::usage(error.message()),
+            (_, Some(kind)) => {
+                let row = status_of(kind);
+                let mut problem = json!({"title": row.title, "detail": error.message()});
+                for name in ["plugin", "mount", "request_id"] {
+                    problem[name] = error.metadata(name).into();
+                }
+                problem["field"] = error.violations().first().map(|violation| violation.field.as_str()).into();
+                Self::answered(row.native, &problem)
+            }
+            // rustls' words for it.
+            (_, None) if error.message().contains("invalid peer certificate") => {
+                Self::unreachable(format!("{}{TRUST}", error.message()))
+            }
+            (_, None) => Self::unreachable(error.message()),
+        }
     }
 }
 

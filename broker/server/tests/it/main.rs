@@ -29,4 +29,5 @@ mod streams;
 mod stuck;
 mod tls;
 mod twins;
+mod watch_command;
 mod wire_limits;
