@@ -41,6 +41,7 @@ RULES = [
     (r"policies\.delete|vault\.policy\.delete", "cannot be deleted", "default cannot"),
     (r"(auth|tokens|vault\.token)\.renew.*", "", "tokens that are not renewable, or past their end, are not renewed"),
     (r"auth\.revoke", "batch tokens cannot be revoked", "they end by themselves"),
+    (r"vault\.leases?\..*", "", "Vault answers 400 for a lease that is unknown, and a prefix is a path"),
     (r"vault\.token\..*|vault\.capabilities.*", "", "Vault answers 400 for a token or an accessor that is unknown"),
     (r"vault\.(write|read|list|patch|delete).*|mount\..*", "", "what a plugin takes is more than its fields say"),
     (r"(limits|vault\.rate-limit)\..*", "", "a limit's path is in a mount, and each path has one limit"),

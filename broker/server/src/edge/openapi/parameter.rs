@@ -89,7 +89,8 @@ pub(super) fn all() -> Map<String, Value> {
         ("dry_run", "query", "dry_run", flag.clone(), "`true`: look at it only."),
         ("force", "query", "force", flag, "`true`: also one of another root key, which brings its own seal with it."),
         ("prefix", "query", "prefix", text.clone(), "A secret, or a folder with all below it; empty: everything."),
-        ("lease_prefix", "query", "prefix", text.clone(), "A path, mount first, with all below it."),
+        ("lease_prefix", "query", "prefix", path_schema(), "A path, mount first; the top when left out."),
+        ("lease_path", "query", "prefix", path_schema(), "A path, mount first, with all below it."),
         ("force", "query", "force", flag_of_force, "`true`: also those whose plugin fails."),
         ("from", "query", "from", revision.clone(), "Continue after this revision."),
         ("Last-Event-ID", "header", "Last-Event-ID", revision, "The same, as clients send it that connect again."),
@@ -113,10 +114,13 @@ pub(super) fn all() -> Map<String, Value> {
             "Answer 304 if this is the version still.",
         ),
     ];
-    parameters
+    let mut all: Map<String, Value> = parameters
         .into_iter()
         .map(|(name, place, wire, schema, doc)| (name.to_owned(), one(place, wire, schema, doc)))
-        .collect()
+        .collect();
+    // Without it everything would end.
+    all["lease_path"]["required"] = json!(true);
+    all
 }
 
 fn one(place: &str, wire: &str, schema: Value, doc: &str) -> Value {

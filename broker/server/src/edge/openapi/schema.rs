@@ -182,7 +182,14 @@ fn secrets() -> Group {
                 "next_attempt_at?": time(),
             })),
         ),
-        ("OfLease", open(json!({ "lease_id": text(), "increment?": span(true), "sync?": flag() }))),
+        (
+            "OfLease",
+            open(json!({
+                "lease_id": { "type": "string", "minLength": 1 },
+                "increment?": span(false),
+                "sync?": { "enum": [true, false, null, "true", "false", "1", "0", ""] },
+            })),
+        ),
         ("Versions", open(json!({ "path": text() }))),
         (
             "Rotate",

@@ -220,7 +220,7 @@ pub(super) static ROWS: &[Row] = &[
         "limit",
     ]),
     row("DELETE", "/api/v1/leases", "leases.revoke-prefix", &[(204, "")])
-        .query(&["lease_prefix", "force"])
+        .query(&["lease_path", "force"])
         .errors(ISSUER),
     row("POST", "/api/v1/leases/{lease_id...}/renew", "leases.renew", &[(200, "Leased")])
         .may_have(&[(JSON, "Renew")])
@@ -442,7 +442,7 @@ static OWN: &[&[Row]] = &[
         body(&[(JSON, "CapabilitiesOfSelf")])
     ),
     &[reads("sys/internal/ui/mounts/{path...}", "vault.mount-of", "The mount that serves a path")],
-    &[reads("sys/leases", "vault.leases.stuck", "Leases whose revocation failed often (type=irrevocable)")],
+    &[reads("sys/leases", "vault.leases.stuck", "Leases whose revocation failed often")],
     &[reads("sys/leases/count", "vault.leases.count", "How many leases there are")],
     &[lists("sys/leases/lookup", "vault.leases", "Leases at the top")],
     &writes!(
