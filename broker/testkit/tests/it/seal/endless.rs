@@ -148,7 +148,8 @@ fn few_may_send_at_once() -> Result {
         silent.borrow_mut().push(stream);
         Ok(dry()? == 503)
     })?;
-    assert!(silent.borrow().len() >= 4);
+    // Far fewer than requests of operators may be.
+    assert!((4..40).contains(&silent.borrow().len()), "{}", silent.borrow().len());
     drop(silent);
     until("their places are free", || Ok(dry()? == 200))
 }
