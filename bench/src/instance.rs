@@ -139,7 +139,16 @@ impl Bench {
     fn call(&self, operation: Operation, data: &str, secrets: Vec<(String, SealedValue)>) -> Call {
         let hour = Duration::from_secs(3600);
         let id = "bench".to_owned();
-        Call { id, operation, target: target("data"), data: data.to_owned(), secrets, lease_id: None, default_ttl: hour, max_ttl: hour }
+        Call {
+            id,
+            operation,
+            target: target("data"),
+            data: data.to_owned(),
+            secrets,
+            lease_id: None,
+            default_ttl: hour,
+            max_ttl: hour,
+        }
     }
 
     async fn run(&self) -> Result<Invocation> {

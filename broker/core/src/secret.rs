@@ -97,12 +97,22 @@ impl fmt::Debug for Secret {
 /// Bytes of stack that are overwritten after a digest: twice what ring's contexts, schedules and
 /// assembly frames take.
 const WIPED: usize = 2048;
+/// The same after work with whole keys of ciphers, which are moved about with all their schedules.
+const WIPED_OF_KEYS: usize = 16 * 1024;
 
 /// Does `work`, then overwrites the part of the stack that it used: digests and MACs keep the end
 /// of what they were given in contexts on the stack, and ring leaves them there.
 pub fn wiping_stack<T>(work: impl FnOnce() -> T) -> T {
     let done = apart(work);
-    wipe();
+    wipe::<WIPED>();
+    done
+}
+
+/// As [`wiping_stack`], for work that makes, opens or copies keys. What it answers with must hold
+/// them behind pointers: moving it would leave copies again.
+pub fn wiping_stack_of_keys<T>(work: impl FnOnce() -> T) -> T {
+    let done = apart(work);
+    wipe::<WIPED_OF_KEYS>();
     done
 }
 
@@ -113,8 +123,8 @@ fn apart<T>(work: impl FnOnce() -> T) -> T {
 }
 
 #[inline(never)]
-fn wipe() {
-    std::hint::black_box(&mut [0u8; WIPED]);
+fn wipe<const BYTES: usize>() {
+    std::hint::black_box(&mut [0u8; BYTES]);
 }
 
 #[cfg(test)]

@@ -49,7 +49,6 @@ const BY_HAND: &[(&str, Option<&[&str]>)] = &[
     ("Fields", None),
     ("Item", Some(&["revision", "news"])),
     ("Lifted", None),
-    ("Leases", Some(&["limits"])),
     ("Listener", Some(&["listening"])),
     ("Mounts", Some(&[])),
     ("Open", Some(&["span"])),

@@ -106,6 +106,7 @@ pub(super) async fn root(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
         Operation::Update => {}
         _ => return root_status(sys, attempt.as_ref()),
     }
+    let given = text(ask.fields, "otp")?.filter(|otp| !otp.is_empty());
     let threshold = threshold(sys)?;
     if present(ask.fields, "pgp_key") {
         return Err(Error::invalid("pgp_key", "encrypting the token to a PGP key is not supported: use an otp"));
@@ -113,7 +114,7 @@ pub(super) async fn root(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
     if attempt.is_some() {
         return Err(Error::new(ErrorKind::Conflict, "root generation already in progress"));
     }
-    let (otp, made) = match text(ask.fields, "otp")?.filter(|otp| !otp.is_empty()) {
+    let (otp, made) = match given {
         Some(otp) if otp.len() == OTP_LEN => (otp, false),
         Some(_) => return Err(Error::invalid("otp", format!("an otp has {OTP_LEN} characters"))),
         None => (one_time_pad()?, true),

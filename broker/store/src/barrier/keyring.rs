@@ -9,7 +9,7 @@ use warder_core::{
     clock::Timestamp,
     error::{Error, Result},
     port::keyring::{KeyStatus, Rewrap},
-    secret::Secret,
+    secret::{Secret, wiping_stack_of_keys},
 };
 use zeroize::Zeroizing;
 
@@ -28,8 +28,8 @@ const MAX_TERMS: usize = 100_000;
 /// A stored count beyond this is taken for this: worn out long ago, and far from where it would wrap.
 const MOST_USED: u64 = 1 << 62;
 
-/// What a seal opens the barrier with.
-pub(crate) type RootKey = Zeroizing<[u8; KEY_LEN]>;
+/// What a seal opens the barrier with. In a place of its own, so that moving it copies nothing.
+pub(crate) type RootKey = Box<Zeroizing<[u8; KEY_LEN]>>;
 
 /// All terms, newest last.
 pub(super) struct Keyring {
@@ -45,25 +45,28 @@ pub(super) struct WrongKey;
 
 impl Keyring {
     pub(super) fn generate(root: RootKey, seal: Vec<u8>) -> Result<Self> {
-        Ok(Self { terms: vec![Term::generate(1)?], root, seal, revision: 0 })
+        let terms = wiping_stack_of_keys(|| Term::generate(1).map(|term| vec![term]))?;
+        Ok(Self { terms, root, seal, revision: 0 })
     }
 
     pub(super) fn open(root: RootKey, seal: Vec<u8>, record: &[u8]) -> Result<Self, WrongKey> {
+        let terms = wiping_stack_of_keys(|| Self::terms(&root, &seal, record))?;
+        Ok(Self { terms, root, seal, revision: 0 })
+    }
+
+    fn terms(root: &RootKey, seal: &[u8], record: &[u8]) -> Result<Vec<Term>, WrongKey> {
         let mut bytes = Zeroizing::new(record.to_vec());
         let version =
             bytes.first().copied().filter(|version| matches!(*version, VERSION | VERSION_1)).ok_or(WrongKey)?;
-        let cipher = term::cipher(&root).map_err(|_| WrongKey)?;
-        let len = term::open(&cipher, &mut bytes, 1, &aad(&seal)).ok_or(WrongKey)?;
+        let cipher = term::cipher(root).map_err(|_| WrongKey)?;
+        let len = term::open(&cipher, &mut bytes, 1, &aad(seal)).ok_or(WrongKey)?;
         let plain = bytes.get(1 + 12..1 + 12 + len).ok_or(WrongKey)?;
         let size = if version == VERSION { TERM_RECORD } else { TERM_RECORD_1 };
         if plain.is_empty() || plain.len() % size != 0 {
             return Err(WrongKey);
         }
         let terms = plain.chunks_exact(size).map(parse).collect::<Option<Vec<_>>>().ok_or(WrongKey)?;
-        if !terms.is_sorted_by(|older, newer| older.number < newer.number) {
-            return Err(WrongKey);
-        }
-        Ok(Self { terms, root, seal, revision: 0 })
+        if terms.is_sorted_by(|older, newer| older.number < newer.number) { Ok(terms) } else { Err(WrongKey) }
     }
 
     /// The record to store.
@@ -75,7 +78,7 @@ impl Keyring {
             plain.extend_from_slice(&term.used().to_be_bytes());
             plain.extend_from_slice(&*term.key);
         }
-        term::seal(&term::cipher(&self.root)?, &[VERSION], &aad(&self.seal), &plain)
+        wiping_stack_of_keys(|| term::seal(&term::cipher(&self.root)?, &[VERSION], &aad(&self.seal), &plain))
     }
 
     /// The same, known to be stored at `revision`.
@@ -115,7 +118,7 @@ impl Keyring {
 
     /// The same root key and seal, for reading the stored keyring again.
     pub(super) fn reopen(&self, record: &[u8]) -> Result<Self, WrongKey> {
-        Self::open(self.root.clone(), self.seal.clone(), record)
+        Self::open(copied(&self.root), self.seal.clone(), record)
     }
 
     /// With its count brought up to date, and a new term if the newest is worn.
@@ -130,13 +133,13 @@ impl Keyring {
         let number =
             self.newest().number.checked_add(1).ok_or_else(|| Error::internal("terms have no more numbers"))?;
         let mut next = self.copy()?;
-        next.terms.push(Term::generate(number)?);
+        wiping_stack_of_keys(|| Term::generate(number).map(|term| next.terms.push(term)))?;
         Ok(next)
     }
 
     /// Another keyring under the same root key.
     pub(super) fn opened(&self, seal: &[u8], record: &[u8]) -> Result<Self, WrongKey> {
-        Self::open(self.root.clone(), seal.to_vec(), record)
+        Self::open(copied(&self.root), seal.to_vec(), record)
     }
 
     /// With no count below that of the same key in `other`: what it encrypted since is not forgotten.
@@ -151,8 +154,8 @@ impl Keyring {
     }
 
     /// The same terms under another root key, with the seal's record that belongs to it.
-    pub(super) fn under(&self, root: RootKey, seal: Vec<u8>) -> Result<Self> {
-        Ok(Self { root, seal, ..self.copy()? })
+    pub(super) fn under(&self, root: &RootKey, seal: Vec<u8>) -> Result<Self> {
+        Ok(Self { root: copied(root), seal, ..self.copy()? })
     }
 
     /// Without the terms before `first`, which is kept.
@@ -189,8 +192,8 @@ impl Keyring {
             let used = if term.number == newest { term.used().saturating_add(MARGIN) } else { term.used() };
             Term::new(term.number, term.installed, term.key.clone(), used, used)
         });
-        let terms = terms.collect::<Result<_>>()?;
-        Ok(Self { terms, root: self.root.clone(), seal: self.seal.clone(), revision: self.revision })
+        let terms = wiping_stack_of_keys(|| terms.collect::<Result<_>>())?;
+        Ok(Self { terms, root: copied(&self.root), seal: self.seal.clone(), revision: self.revision })
     }
 }
 
@@ -207,6 +210,10 @@ fn parse(record: &[u8]) -> Option<Term> {
     let key = Zeroizing::new(key.try_into().ok()?);
     let installed = Timestamp(u64::from_be_bytes(*installed));
     Term::new(u32::from_be_bytes(*number), installed, key, stored.saturating_add(MARGIN), stored).ok()
+}
+
+fn copied(root: &RootKey) -> RootKey {
+    wiping_stack_of_keys(|| root.clone())
 }
 
 fn aad(seal: &[u8]) -> Vec<u8> {
@@ -291,8 +298,9 @@ mod tests {
     fn a_stored_keyring_opens_with_its_root_key_and_its_seal_only() {
         let keyring = keyring(9, 9).with_new_term().unwrap();
         let record = keyring.seal_up().unwrap();
-        let open =
-            |root: u8, seal: &[u8], record: &[u8]| Keyring::open(RootKey::from([root; 32]), seal.to_vec(), record);
+        let open = |root: u8, seal: &[u8], record: &[u8]| {
+            Keyring::open(RootKey::new([root; 32].into()), seal.to_vec(), record)
+        };
         let opened = open(0, b"seal", &record).unwrap();
         assert_eq!((opened.status().term, opened.status().terms), (2, 2));
         assert!(open(1, b"seal", &record).is_err() && open(0, b"laes", &record).is_err());

@@ -161,7 +161,7 @@ impl Barrier {
     pub(crate) async fn change_root(&self, root: RootKey, seal: Vec<u8>) -> Result<()> {
         loop {
             let current = keyring(&self.open)?;
-            let next = current.under(root.clone(), seal.clone())?;
+            let next = current.under(&root, seal.clone())?;
             if self.replace_with(&current, next, vec![raw(SEAL_KEY, seal.clone())]).await? {
                 return Ok(());
             }

@@ -183,7 +183,7 @@ fn write(path: &Path, root: &RootKey) -> io::Result<()> {
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(&**root)?;
+    file.write_all(&***root)?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
@@ -196,7 +196,7 @@ fn read(path: &Path) -> io::Result<Option<RootKey>> {
         opened => opened?,
     };
     let mut root = RootKey::default();
-    file.read_exact(&mut *root).map_err(|_| io::Error::other("is too short"))?;
+    file.read_exact(&mut **root).map_err(|_| io::Error::other("is too short"))?;
     match file.read(&mut [0])? {
         0 => Ok(Some(root)),
         _ => Err(io::Error::other("is too long")),

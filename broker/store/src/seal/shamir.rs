@@ -12,7 +12,6 @@ use warder_core::{
     port::seal::{Quorum, Seal, SealStatus},
     secret::Secret,
 };
-use zeroize::Zeroizing;
 
 use super::{Opened, Opening, SealError, SealNumbers, SealRecord, sharing};
 use crate::barrier::{Barrier, RootKey, UnsealError};
@@ -68,7 +67,7 @@ impl Seal for Shamir {
         }
         let numbers = sound(shares, threshold)?;
         let root = root_key()?;
-        let made = sharing::split(&*root, shares, threshold).map_err(Error::internal)?;
+        let made = sharing::split(&**root, shares, threshold).map_err(Error::internal)?;
         let record = SealRecord::new("shamir", numbers).encode();
         if !self.barrier.initialize(root, record).await? {
             return Err(already());
@@ -131,7 +130,7 @@ impl Quorum for Shamir {
 
     fn split(&self, shares: u8, threshold: u8) -> Result<Vec<Secret>> {
         sound(shares, threshold)?;
-        sharing::split(&*root_key()?, shares, threshold).map_err(Error::internal)
+        sharing::split(&**root_key()?, shares, threshold).map_err(Error::internal)
     }
 
     async fn adopt(&self, made: &[Secret], shares: u8, threshold: u8) -> Result<()> {
@@ -208,8 +207,8 @@ fn root_of(shares: &[Secret]) -> Option<RootKey> {
 
 /// A fresh root key.
 pub(super) fn root_key() -> Result<RootKey> {
-    let mut root = Zeroizing::new([0; ROOT_LEN]);
-    SystemRandom::new().fill(&mut *root).map_err(|_| Error::internal("the system has no randomness"))?;
+    let mut root = RootKey::default();
+    SystemRandom::new().fill(&mut **root).map_err(|_| Error::internal("the system has no randomness"))?;
     Ok(root)
 }
 

@@ -379,10 +379,10 @@ async fn a_revocation_that_failed_a_few_times_succeeds_at_last() {
     let id = world.issue().await;
     world.issuer.broken.store(3, Ordering::SeqCst);
     world.root(Operation::Update, "sys/leases/revoke", &format!(r#"{{"lease_id":"{id}"}}"#)).await.unwrap();
-    for _ in 0..2000 {
+    for _ in 0..5000 {
         world.clock.advance(Duration::from_secs(1));
         world.broker.revoke_due().await;
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
         if world.stored() == 0 {
             break;
         }
