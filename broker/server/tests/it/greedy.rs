@@ -178,7 +178,8 @@ async fn idle(place: &Place, n: usize) -> Option<Box<dyn Stream>> {
         2 => {
             let _ = stream.write_all(b"GET /livez HTTP/1.1\r\nHost: w\r\n\r\n").await;
             let mut some = [0; 16];
-            let _ = stream.read(&mut some).await;
+            let answered = tokio::time::timeout(crate::place::PATIENCE, stream.read(&mut some)).await;
+            assert!(answered.is_ok(), "{}: no room for one more", place.word());
         }
         _ => {
             let hello =
