@@ -119,9 +119,13 @@ async fn untaken(place: &Place, settings: &[u8], request: &[u8]) {
     frames.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, request)).await;
     let head = frames.find(|came| came.kind == HEADERS).await.expect("the head needs no window");
     assert_eq!(head.status().as_deref(), Some("200"), "{}", place.word());
-    let mut taken = 0;
-    while let Some(came) = frames.find(|came| matches!(came.kind, DATA | GOAWAY)).await {
-        taken += if came.kind == DATA { came.payload.len() } else { 0 };
-    }
+    let taking = timeout(PATIENCE, async {
+        let mut taken = 0;
+        while let Some(came) = frames.find(|came| matches!(came.kind, DATA | GOAWAY)).await {
+            taken += if came.kind == DATA { came.payload.len() } else { 0 };
+        }
+        taken
+    });
+    let taken = taking.await.unwrap_or_else(|_| panic!("{}: the answer is kept", place.word()));
     assert!(taken < LARGE, "{}: {taken} bytes without a window", place.word());
 }

@@ -39,7 +39,8 @@ fn kept_ports() -> [SocketAddr; 2] {
     pairs.find(|pair| pair.iter().all(|address| TcpListener::bind(address).is_ok())).unwrap()
 }
 
-/// A server of three listeners over the store in `folder`, which opens by itself.
+/// A server of three listeners over the store in `folder`, which opens by itself. A disk that stands still
+/// for a while makes it slow and nothing else.
 struct House {
     folder: tempfile::TempDir,
     authority: Authority,
@@ -56,7 +57,7 @@ impl House {
             "[listener]\naddress = \"{}\"\ntls_disable = true\n[listener.secure]\naddress = \"{}\"\n\
              tls = {{ cert_file = \"{certificate}\", key_file = \"{key}\" }}\n[listener.local]\n\
              address = \"unix:{at}/w.sock\"\n[storage]\ntype = \"redb\"\npath = \"{at}/store\"\n[seal]\ntype = \"dev\"\n\
-             [audit.main]\ntype = \"file\"\npath = \"{at}/audit.log\"\n[limits]\ndrain_delay = \"300ms\"\n",
+             [audit.main]\ntype = \"file\"\npath = \"{at}/audit.log\"\ndeadline = \"1m\"\n[limits]\ndrain_delay = \"300ms\"\n",
             ports[0], ports[1]
         );
         fs::write(folder.path().join("warder.toml"), text).unwrap();
