@@ -111,7 +111,7 @@ impl Certificate {
     }
 
     fn chain(&self) -> Result<CertificateDer<'static>> {
-        Ok(CertificateDer::from_pem_file(&self.file).map_err(|why| Failure::new("read the certificate", why))?)
+        CertificateDer::from_pem_file(&self.file).map_err(|why| Failure::new("read the certificate", why))
     }
 }
 

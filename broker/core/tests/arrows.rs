@@ -38,7 +38,7 @@ const CRATES: [(&str, &[&str]); 5] = [
     ("store", &["warder-core"]),
     ("runtime", &["warder-core"]),
     ("bundle", &[]),
-    ("server", &["warder-core", "warder-store", "warder-runtime", "warder-bundle", "warder-proto"]),
+    ("server", &["warder-core", "warder-store", "warder-runtime", "warder-bundle", "warder-proto", "warder-client"]),
 ];
 
 #[test]
