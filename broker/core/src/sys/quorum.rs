@@ -107,6 +107,9 @@ pub(super) async fn root(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
         _ => return root_status(sys, attempt.as_ref()),
     }
     let given = text(ask.fields, "otp")?.filter(|otp| !otp.is_empty());
+    if given.as_ref().is_some_and(|otp| otp.len() != OTP_LEN) {
+        return Err(Error::invalid("otp", format!("an otp has {OTP_LEN} characters")));
+    }
     let threshold = threshold(sys)?;
     if present(ask.fields, "pgp_key") {
         return Err(Error::invalid("pgp_key", "encrypting the token to a PGP key is not supported: use an otp"));
@@ -115,8 +118,7 @@ pub(super) async fn root(sys: &Sys, ask: &Ask<'_>) -> Result<Served> {
         return Err(Error::new(ErrorKind::Conflict, "root generation already in progress"));
     }
     let (otp, made) = match given {
-        Some(otp) if otp.len() == OTP_LEN => (otp, false),
-        Some(_) => return Err(Error::invalid("otp", format!("an otp has {OTP_LEN} characters"))),
+        Some(otp) => (otp, false),
         None => (one_time_pad()?, true),
     };
     let started = attempt.insert(Root { given: Given::new()?, otp });

@@ -444,7 +444,7 @@ fn found() -> Value {
 /// What those do who hold key shares.
 fn quorum() -> Group {
     let shares = json!({ "type": "integer", "minimum": 1, "maximum": 255 });
-    let otp = json!({ "type": "string", "minLength": 28, "maxLength": 28 });
+    let otp = json!({ "anyOf": [{ "type": "string", "minLength": 28, "maxLength": 28 }, { "enum": [null, ""] }] });
     let attempt = |more: Value| {
         let mut members =
             json!({ "started": flag(), "nonce": text(), "progress": count(), "complete": { "const": false } });
