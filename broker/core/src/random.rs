@@ -10,12 +10,12 @@ pub const CHARACTERS: usize = 24;
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Appends [`CHARACTERS`], each equally likely: bytes of 248 and above would favour the first eight.
+/// Appends so many characters, each equally likely: bytes of 248 and above would favour the first eight.
 ///
 /// # Errors
 /// `internal` when the system has no randomness.
-pub fn append_base62(text: &mut Vec<u8>) -> Result<()> {
-    let goal = text.len() + CHARACTERS;
+pub fn append_base62(text: &mut Vec<u8>, count: usize) -> Result<()> {
+    let goal = text.len() + count;
     let mut random = Zeroizing::new([0; 32]);
     while text.len() < goal {
         SystemRandom::new().fill(random.as_mut()).map_err(|_| Error::internal("no randomness"))?;
@@ -32,6 +32,6 @@ pub fn append_base62(text: &mut Vec<u8>) -> Result<()> {
 /// As [`append_base62`].
 pub fn name() -> Result<String> {
     let mut text = Vec::with_capacity(CHARACTERS);
-    append_base62(&mut text)?;
+    append_base62(&mut text, CHARACTERS)?;
     String::from_utf8(text).map_err(Error::internal)
 }

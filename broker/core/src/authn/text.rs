@@ -17,7 +17,7 @@ const MAX_CUSTOM_BYTES: usize = 128;
 pub(super) fn service_token() -> Result<Secret> {
     let mut text = Vec::with_capacity(SERVICE.len() + random::CHARACTERS);
     text.extend_from_slice(SERVICE.as_bytes());
-    append_base62(&mut text)?;
+    append_base62(&mut text, random::CHARACTERS)?;
     Ok(Secret::new(text))
 }
 

@@ -15,6 +15,7 @@ use super::{Ask, Served, Sys, required};
 use crate::{
     error::{Error, ErrorKind, Result},
     json,
+    random::append_base62,
     request::{Fields, Operation, document},
     secret::Secret,
 };
@@ -23,7 +24,6 @@ use crate::{
 const MAX_SHARE_TEXT: usize = 512;
 /// Length of a root token: what is combined with it has as many characters.
 const OTP_LEN: usize = 28;
-const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// What is under way.
 #[derive(Default)]
@@ -336,13 +336,7 @@ fn combined(token: &Secret, otp: &Secret) -> Result<Zeroizing<String>> {
 
 fn one_time_pad() -> Result<Secret> {
     let mut text = Vec::with_capacity(OTP_LEN);
-    let mut random = Zeroizing::new([0; 64]);
-    while text.len() < OTP_LEN {
-        SystemRandom::new().fill(random.as_mut()).map_err(|_| Error::internal("no randomness"))?;
-        // Bytes of 248 and above would favour the first eight characters.
-        let fair = random.iter().filter(|byte| **byte < 248).take(OTP_LEN - text.len());
-        text.extend(fair.filter_map(|byte| BASE62.get(usize::from(byte % 62))));
-    }
+    append_base62(&mut text, OTP_LEN)?;
     Ok(Secret::new(text))
 }
 
